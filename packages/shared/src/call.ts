@@ -56,7 +56,7 @@ export const Envelope = Type.Object({
   owner: Text(256),
   principal: Principal,
   call: Type.Object({
-    id: Type.String({ maxLength: 512, description: "the provider's id; it repeats, so nothing is found by it" }),
+    id: Type.String({ description: "the provider's id; it repeats, so nothing is found by it" }),
     name: Text(256),
     arguments: Type.String({ description: 'the text the model wrote' }),
   }),

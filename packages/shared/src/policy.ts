@@ -1,4 +1,7 @@
 import Type from 'typebox';
+import { Compile } from 'typebox/compile';
+import { Value } from 'typebox/value';
+import { nearest } from './nearest.ts';
 
 const Ms = (options: { description: string; default?: number; minimum?: number }) =>
   Type.Integer({ minimum: 0, ...options });
@@ -46,3 +49,26 @@ export type PolicyInput = Partial<Omit<Policy, 'retry' | 'hosts'>> & {
   retry?: Partial<Policy['retry']>;
   hosts?: (string | { host: string; internal?: boolean })[];
 };
+
+const policies = Compile(Policy);
+
+/** Fills in the defaults and says everything that is wrong. `at-most-once` has one attempt, whatever is written. */
+export function readPolicy(input: PolicyInput): { policy: Policy; problems: string[] } {
+  const policy = Value.Default(Policy, structuredClone(input)) as Policy;
+  if (!policies.Check(policy)) return { policy, problems: policyProblems(policy) };
+  if (policy.effects === 'at-most-once') policy.retry.attempts = 1;
+  return { policy, problems: [] };
+}
+
+function policyProblems(policy: Policy): string[] {
+  return policies
+    .Errors(policy)
+    .filter(({ keyword }) => keyword !== 'boolean')
+    .map(({ keyword, params, instancePath, message }) => {
+      if (keyword !== 'additionalProperties') return `policy${instancePath}: ${message}`;
+      const [extra = ''] = (params as { additionalProperties: string[] }).additionalProperties;
+      const known = instancePath === '' ? Object.keys(Policy.properties) : Object.keys(Policy.properties.retry.properties);
+      const close = nearest(extra, known);
+      return `policy${instancePath}: unknown ${extra}${close === undefined ? '' : `; did you mean ${close}?`}`;
+    });
+}

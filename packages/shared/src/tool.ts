@@ -1,8 +1,11 @@
+import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
+import { valid } from 'semver';
 import type { Static, TSchema } from 'typebox';
-import type { JsonSchema } from './schema.ts';
-import type { Policy, PolicyInput } from './policy.ts';
+import { readPolicy, type Policy, type PolicyInput } from './policy.ts';
 import type { Principal } from './principal.ts';
+import { canonicalJson, schemaHash, type JsonSchema } from './schema.ts';
+import { checkSchema } from './schema-check.ts';
 
 /** A tool as everybody but its worker sees it: plain JSON. */
 export interface Manifest {
@@ -50,3 +53,53 @@ export interface ToolDefinition<P extends TSchema | JsonSchema> {
   module?: string;
   handler: (args: P extends TSchema ? Static<P> : Record<string, unknown>, ctx: ToolContext) => unknown;
 }
+
+/** A tool cannot be registered; the message names every place that is wrong. */
+export class ToolDefinitionError extends Error {
+  override name = 'ToolDefinitionError';
+}
+
+const namePattern = /^[A-Za-z_][A-Za-z0-9_./-]{0,127}$/;
+
+/**
+ * Defines a tool: schema and handler together, the type of the arguments inferred from a TypeBox schema. Plain JSON
+ * Schema is taken too and checked by the same compiler.
+ * @throws ToolDefinitionError
+ */
+export function defineTool<P extends TSchema | JsonSchema>(definition: ToolDefinition<P>): Tool {
+  const { name, version, description, category, module, handler } = definition;
+  // TypeBox keeps marks of its own on a schema; what travels is plain JSON.
+  const parameters = JSON.parse(JSON.stringify(definition.parameters)) as JsonSchema;
+  const { policy, problems } = readPolicy(definition.policy ?? {});
+  problems.push(
+    ...headProblems(definition),
+    ...checkSchema(parameters).map(({ pointer, problem }) => `parameters${pointer && `/${pointer}`}: ${problem}`),
+  );
+  if (problems.length > 0) {
+    throw new ToolDefinitionError(problems.map((problem) => `tool ${name}@${version}: ${problem}`).join('\n'));
+  }
+  const manifest: Manifest = {
+    name,
+    version,
+    description,
+    ...(category === undefined ? {} : { category }),
+    parameters,
+    schemaHash: schemaHash(parameters),
+    policy,
+  };
+  return { manifest, handler: handler as Tool['handler'], module };
+}
+
+function headProblems(head: Pick<ToolDefinition<JsonSchema>, 'name' | 'version' | 'description'> & { handler: unknown }): string[] {
+  const { name, version, description, handler } = head;
+  const problems: string[] = [];
+  if (!namePattern.test(name)) problems.push(`name: ${JSON.stringify(name)} does not match ${namePattern}`);
+  if (valid(version) !== version) problems.push(`version: ${JSON.stringify(version)} is not a semantic version such as 1.0.0`);
+  if (typeof description !== 'string' || description.trim() === '') problems.push('description: the model needs one');
+  if (typeof handler !== 'function') problems.push('handler: not a function');
+  return problems;
+}
+
+/** Identifies a manifest by everything in it. */
+export const manifestHash = (manifest: Manifest): string =>
+  createHash('sha256').update(canonicalJson(manifest)).digest('hex').slice(0, 16);

@@ -1,0 +1,30 @@
+/* npm run bench -- [turns|memory] [--runs 5] [--json] */
+import { parseArgs } from 'node:util';
+import { givenRedisUrl } from '@callyard/shared/config';
+import { startLocalRedis } from '../packages/cli/src/local-redis/index.ts';
+import { benchMemory } from './memory/memory.ts';
+import { benchTurns } from './turns/turns.ts';
+
+export interface BenchOptions {
+  redisUrl: string;
+  /** interleaved runs of each case */
+  runs: number;
+  /** one JSON line for each figure, instead of a table */
+  json: boolean;
+}
+
+const benches: Record<string, (options: BenchOptions) => Promise<void>> = { turns: benchTurns, memory: benchMemory };
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { json: { type: 'boolean', default: false }, runs: { type: 'string', default: '5' } },
+});
+const unknown = positionals.filter((name) => !(name in benches));
+if (unknown.length > 0) {
+  console.error(`no bench ${unknown.join(', ')}; there are: ${Object.keys(benches).join(', ')}`);
+  process.exit(2);
+}
+const redis = await startLocalRedis({ url: givenRedisUrl(), log: (line) => console.error(line) });
+const options = { redisUrl: redis.url, runs: Number(values.runs), json: values.json };
+for (const name of positionals.length > 0 ? positionals : Object.keys(benches)) await benches[name]?.(options);
+await redis.stop();

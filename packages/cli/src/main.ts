@@ -1,0 +1,17 @@
+#!/usr/bin/env node
+import { NoRedisError } from './local-redis/index.ts';
+import { ConfigError } from '@callyard/shared/config';
+import { RedisError } from '@callyard/shared/redis';
+import { createProgram } from './program.ts';
+import { UsageError } from './usage-error.ts';
+
+/** Errors whose message is all there is to say. */
+const expected = [UsageError, ConfigError, RedisError, NoRedisError];
+
+try {
+  await createProgram().parseAsync();
+} catch (error) {
+  if (!expected.some((kind) => error instanceof kind)) throw error;
+  console.error(`callyard: ${(error as Error).message}`);
+  process.exitCode = 2;
+}

@@ -1,0 +1,55 @@
+import { Command, InvalidArgumentError } from 'commander';
+import { demoCommand } from './demo-command.ts';
+import { replayCommand, type ReplayCommand } from './replay-command.ts';
+import { toolsListCommand, toolsShowCommand } from './tools-command.ts';
+import { workerCommand } from './worker-command.ts';
+
+/** The commands of `callyard`, one file each. */
+export function createProgram(): Command {
+  const program = new Command('callyard')
+    .description('Runs the tool calls that language models propose, on a fleet of workers')
+    .showSuggestionAfterError()
+    .showHelpAfterError('(callyard --help lists the commands)');
+
+  program
+    .command('demo')
+    .description('two workers, several users, real local tools; no key and no network needed')
+    .option('--javascript-redis', 'take the pure-JavaScript Redis, as machines without a real one do')
+    .action(demoCommand);
+
+  program
+    .command('worker')
+    .description('serve tools until a signal comes')
+    .requiredOption('--tools <path...>', 'modules, or folders of modules, that export tools')
+    .action((options: { tools: string[] }) => workerCommand(options.tools));
+
+  const tools = program.command('tools').description('what tools workers serve');
+  tools
+    .command('list')
+    .description('the tools that are live, or those of modules')
+    .option('--tools <path...>', 'look into modules instead of asking Redis')
+    .option('--json', 'one JSON array')
+    .action(toolsListCommand);
+  tools
+    .command('show <name>')
+    .description('one tool: its policy, and its schema as OpenAI and Anthropic get it')
+    .option('--tools <path...>', 'look into modules instead of asking Redis')
+    .action(toolsShowCommand);
+
+  program
+    .command('replay <file>')
+    .description('drive recorded calls through dispatcher, Redis and worker processes')
+    .option('--tools <file>', 'definitions of the tools of recorded conversations')
+    .option('--workers <n>', 'worker processes', positive, 2)
+    .option('--concurrency <n>', 'cases under way at once', positive, 32)
+    .option('--mutate', 'damage every call in turn and count whether each comes back with the right code')
+    .option('--json', 'a JSON summary as the last line')
+    .action((file: string, options: ReplayCommand) => replayCommand(file, options));
+  return program;
+}
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value > 0) return value;
+  throw new InvalidArgumentError('a whole number from 1 on is needed.');
+}

@@ -1,0 +1,63 @@
+import { createDispatcher } from '@callyard/dispatcher';
+import { environmentWith, givenRedisUrl, loadConfig } from '@callyard/shared/config';
+import { createLogger } from '@callyard/shared/log';
+import { startLocalRedis } from './local-redis/index.ts';
+import { progressBar } from './progress.ts';
+import { readCases } from './replay/cases.ts';
+import { replay, replayDamaged, type DamageSummary } from './replay/replay.ts';
+import type { ReplaySummary } from './replay/summary.ts';
+import { UsageError } from './usage-error.ts';
+import { startWorkers, stopWorkers } from './worker-processes.ts';
+
+export interface ReplayCommand {
+  tools?: string;
+  workers: number;
+  concurrency: number;
+  mutate?: boolean;
+  json?: boolean;
+}
+
+const replayWorker = new URL('./replay/replay-worker.ts', import.meta.url);
+
+/** `callyard replay FILE.jsonl`: recorded calls through the whole path, on worker processes of its own. */
+export async function replayCommand(file: string, options: ReplayCommand): Promise<void> {
+  const { cases, problems } = await readFileOrExplain(file);
+  for (const { line, problem } of problems) console.error(`${file}:${line}: left out: ${problem}`);
+  if (cases.length === 0) throw new UsageError(`${file} holds no case that can be replayed`);
+  const config = loadConfig('dispatcher');
+  const redis = await startLocalRedis({ url: givenRedisUrl(), log: (line) => console.error(line) });
+  const workers = await startWorkers(options.workers, {
+    script: replayWorker,
+    args: options.tools === undefined ? [file] : [file, options.tools],
+    env: environmentWith({ REDIS_URL: redis.url }),
+  });
+  console.error(`Workers: ${workers.map(({ id }) => id).join(', ')}`);
+  const log = createLogger({ name: 'callyard-replay', level: 'error' });
+  const dispatcher = await createDispatcher({ ...config, redisUrl: redis.url, log });
+  const bar = progressBar('replay');
+  try {
+    const drive = options.mutate ? replayDamaged : replay;
+    const summary = await drive({ dispatcher, cases, concurrency: options.concurrency, onProgress: bar.show });
+    bar.end();
+    console.log(options.json ? JSON.stringify(summary) : describe(summary));
+  } finally {
+    bar.end();
+    await dispatcher.close();
+    await stopWorkers(workers);
+    await redis.stop();
+  }
+}
+
+async function readFileOrExplain(file: string) {
+  try {
+    return await readCases(file);
+  } catch (error) {
+    throw new UsageError(`cannot read ${file}: ${(error as Error).message}`);
+  }
+}
+
+function describe(summary: ReplaySummary & Partial<DamageSummary>): string {
+  return Object.entries(summary)
+    .map(([name, value]) => `${name.padEnd(20)} ${typeof value === 'object' ? JSON.stringify(value) : String(value)}`)
+    .join('\n');
+}

@@ -1,0 +1,192 @@
+import type { Envelope, Outcome, OutcomeError } from '@callyard/shared/call';
+import type { Clock } from '@callyard/shared/clock';
+import { failures } from '@callyard/shared/failure';
+import type { Ledger } from '@callyard/shared/ledger';
+import type { CallQueues } from '@callyard/shared/queue';
+import { startSendSpan } from '@callyard/shared/telemetry';
+import type { Logger } from 'pino';
+import { envelopeOf, outcomeHere, type RunFrame } from './envelope.ts';
+import type { Gather } from './gather.ts';
+import type { LiveTools } from './live-tools.ts';
+import type { ProposedCall } from './read-calls.ts';
+
+/** Why nobody waits for the calls of a run any more. */
+export class RunOver extends Error {
+  readonly code: 'deadline_exceeded' | 'cancelled';
+
+  constructor(code: RunOver['code']) {
+    super(failures[code].forModel);
+    this.name = 'RunOver';
+    this.code = code;
+  }
+}
+
+export interface CallsOptions {
+  queues: CallQueues;
+  ledger: Ledger;
+  gather: Gather;
+  live: LiveTools;
+  clock: Clock;
+  log: Logger;
+  dispatcher: string;
+  /** how long a call waits for a worker to come before it is `tool_unavailable` */
+  unservedMs: number;
+  sweepMs: number;
+  ledgerTtlMs: number;
+}
+
+/** A call on its way. `pool` is absent while no live pool serves its tool. */
+interface Sent {
+  envelope: Envelope;
+  carrier: string;
+  pool: string | undefined;
+  unservedSince: number | undefined;
+}
+
+/** Brings calls to workers and their outcomes back. */
+export class Calls {
+  readonly #options: CallsOptions;
+  readonly #underway = new Map<string, Sent>();
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(options: CallsOptions) {
+    this.#options = options;
+    this.#timer = setInterval(() => this.#sweep(), options.sweepMs);
+    this.#timer.unref();
+  }
+
+  /** The calls of one turn at once, in one bulk; resolves with their outcomes in their order. */
+  run(frame: RunFrame, turn: number, proposed: readonly ProposedCall[]): Promise<Outcome[]> {
+    return Promise.all(proposed.map((call, index) => this.#runOne(frame, turn, index, call, proposed.length)));
+  }
+
+  /** One after the other; with `stopAtFailure` the rest is cancelled after the first that did not complete. */
+  async runInOrder(
+    frame: RunFrame,
+    turn: number,
+    proposed: readonly ProposedCall[],
+    stopAtFailure: boolean,
+  ): Promise<Outcome[]> {
+    const outcomes: Outcome[] = [];
+    for (const [index, call] of proposed.entries()) {
+      const outcome = await this.#runOne(frame, turn, index, call, proposed.length);
+      outcomes.push(outcome);
+      if (!stopAtFailure || outcome.status === 'completed') continue;
+      const rest = this.refuse(frame, turn, proposed, notReached(outcome.call.name));
+      return [...outcomes, ...rest.slice(index + 1)];
+    }
+    return outcomes;
+  }
+
+  /** Answers every call of a turn without running it. */
+  refuse(frame: RunFrame, turn: number, proposed: readonly ProposedCall[], error: OutcomeError): Outcome[] {
+    return proposed.map((call, index) => outcomeHere(this.#envelope(frame, turn, index, call, proposed.length), error));
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  #envelope(frame: RunFrame, turn: number, index: number, proposed: ProposedCall, of: number): Envelope {
+    return envelopeOf(frame, { turn, index, of }, proposed, {
+      replyTo: this.#options.dispatcher,
+      enqueuedAt: this.#options.clock.now(),
+    });
+  }
+
+  async #runOne(frame: RunFrame, turn: number, index: number, proposed: ProposedCall, of: number): Promise<Outcome> {
+    const envelope = this.#envelope(frame, turn, index, proposed, of);
+    if ('error' in proposed) return outcomeHere(envelope, proposed.error);
+    if (frame.signal.aborted) return outcomeHere(envelope, errorOf(frame.signal));
+    return this.#send(frame, envelope);
+  }
+
+  async #send(frame: RunFrame, envelope: Envelope): Promise<Outcome> {
+    const { gather } = this.#options;
+    const span = startSendSpan(envelope);
+    const sent: Sent = { envelope, carrier: span.carrier, pool: undefined, unservedSince: undefined };
+    const gathered = gather.expect(envelope.key, frame.takeover);
+    const giveUp = () => this.#settle(sent, errorOf(frame.signal));
+    this.#underway.set(envelope.key, sent);
+    frame.signal.addEventListener('abort', giveUp, { once: true });
+    try {
+      await this.#place(sent);
+      span.end(sent.pool);
+      if (frame.signal.aborted) giveUp();
+      return await gathered;
+    } finally {
+      this.#underway.delete(envelope.key);
+      frame.signal.removeEventListener('abort', giveUp);
+    }
+  }
+
+  /** Enqueues the call in a pool that serves its tool; where there is none, the sweep tries again. */
+  async #place(sent: Sent): Promise<void> {
+    const { live, queues, log } = this.#options;
+    const pool = live.route(sent.envelope.tool);
+    if (pool === undefined) return;
+    try {
+      await queues.add(pool, sent);
+      sent.pool = pool;
+      sent.unservedSince = undefined;
+    } catch (error) {
+      log.error({ err: error, job_id: sent.envelope.key }, 'a call could not be enqueued; it is tried again');
+    }
+  }
+
+  #sweep(): void {
+    const { live, log } = this.#options;
+    for (const sent of this.#underway.values()) {
+      if (sent.pool !== undefined && live.isLive(sent.pool)) continue;
+      this.#rescue(sent).catch((error: unknown) => log.warn({ err: error }, 'a call could not be moved'));
+    }
+  }
+
+  /** Finds a pool for a call whose own has no live worker left, or gives up after `unservedMs`. */
+  async #rescue(sent: Sent): Promise<void> {
+    const { queues, live, clock, unservedMs } = this.#options;
+    sent.unservedSince ??= clock.now();
+    if (sent.pool !== undefined) {
+      // A worker that stops, or died a moment ago, may still hold the job: then it cannot be withdrawn yet.
+      if (!(await queues.withdraw(sent.pool, sent.envelope.key))) return;
+      sent.envelope = { ...sent.envelope, takeover: true };
+      sent.pool = undefined;
+    }
+    await this.#place(sent);
+    if (sent.pool !== undefined || clock.now() - sent.unservedSince < unservedMs) return;
+    this.#settle(sent, unserved(sent.envelope, live));
+  }
+
+  /** The dispatcher's own word on a call: holds unless a worker was first. */
+  #settle(sent: Sent, error: OutcomeError): void {
+    const { ledger, gather, queues, clock, ledgerTtlMs, log } = this.#options;
+    const { envelope } = sent;
+    const settle = async (): Promise<void> => {
+      const outcome = outcomeHere(envelope, error);
+      const ttlMs = Math.max(0, envelope.deadlineAt - clock.now()) + ledgerTtlMs;
+      const settled = await ledger.settle({ outcome, text: JSON.stringify(outcome), ttlMs, replyTo: '' });
+      if (settled.kind !== 'stale') gather.settle(settled.outcome);
+      if (sent.pool !== undefined) await queues.withdraw(sent.pool, envelope.key);
+    };
+    settle().catch((failure: unknown) =>
+      log.error({ err: failure, job_id: envelope.key }, 'a call could not be settled'),
+    );
+  }
+}
+
+function errorOf(signal: AbortSignal): OutcomeError {
+  const code = signal.reason instanceof RunOver ? signal.reason.code : 'cancelled';
+  return { code, message: failures[code].forModel };
+}
+
+const unserved = ({ tool }: Envelope, live: LiveTools): OutcomeError => ({
+  code: 'tool_unavailable',
+  message: live.find(tool.name)
+    ? `No worker serves ${tool.name} in a version that satisfies ${tool.range} any more.`
+    : `No worker serves ${tool.name} any more.`,
+});
+
+const notReached = (failedCall = ''): OutcomeError => ({
+  code: 'cancelled',
+  message: `Not run: ${failedCall} before it did not complete.`,
+});

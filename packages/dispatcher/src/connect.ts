@@ -1,0 +1,81 @@
+import { startClock, type Clock } from '@callyard/shared/clock';
+import { configDefaults, type DispatcherConfig } from '@callyard/shared/config';
+import { createLedger } from '@callyard/shared/ledger';
+import { createLogger } from '@callyard/shared/log';
+import { createNames } from '@callyard/shared/names';
+import { createCallQueues } from '@callyard/shared/queue';
+import { connectRedis, openRedis } from '@callyard/shared/redis';
+import type { Logger } from 'pino';
+import { Calls } from './calls.ts';
+import { startGather } from './gather.ts';
+import { watchLiveTools, type LiveTools } from './live-tools.ts';
+import type { Model } from './model.ts';
+
+/** Everything has the default of shared/config.ts. */
+export interface DispatcherOptions extends Partial<DispatcherConfig> {
+  /** asked by runs that bring none of their own */
+  model?: Model;
+  /** default: JSON lines on standard output */
+  log?: Logger;
+}
+
+/** A dispatcher's parts, connected to Redis. */
+export interface Connected {
+  config: DispatcherConfig;
+  clock: Clock;
+  live: LiveTools;
+  calls: Calls;
+  close(): Promise<void>;
+}
+
+export async function connectDispatcher(dispatcher: string, options: DispatcherOptions): Promise<Connected> {
+  const { model: _model, log: ownLog, ...given } = options;
+  const config: DispatcherConfig = { ...configDefaults('dispatcher'), ...given };
+  const log = (ownLog ?? createLogger({ name: 'callyard-dispatcher', level: config.logLevel })).child({ dispatcher });
+  const names = createNames(config.prefix);
+  const redis = await openRedis({ url: config.redisUrl, name: `callyard-dispatcher:${dispatcher}`, log });
+  const subscriber = connectRedis({ url: config.redisUrl, name: `callyard-dispatcher:${dispatcher}:notices`, log });
+  const clock = await startClock(redis);
+  const queues = createCallQueues(redis, names);
+  const ledger = createLedger(redis, names);
+  const gather = await startGather({ subscriber, names, ledger, dispatcher, sweepMs: config.sweepMs, log });
+  const live = watchLiveTools(redis, names);
+  const stopFollowing = await followCatalog(live, subscriber, names.catalogChannel, config.sweepMs, log);
+  const calls = new Calls({ ...config, queues, ledger, gather, live, clock, log, dispatcher });
+  return {
+    config,
+    clock,
+    live,
+    calls,
+    async close() {
+      stopFollowing();
+      calls.stop();
+      gather.stop();
+      clock.stop();
+      await queues.close();
+      subscriber.disconnect();
+      redis.disconnect();
+    },
+  };
+}
+
+/** Reads the catalog at every announcement, and now and then for those who died without one. */
+async function followCatalog(
+  live: LiveTools,
+  subscriber: ReturnType<typeof connectRedis>,
+  channel: string,
+  everyMs: number,
+  log: Logger,
+): Promise<() => void> {
+  const refresh = () => {
+    live.refresh().catch((error: unknown) => log.warn({ err: error }, 'the catalog could not be read'));
+  };
+  subscriber.on('message', (from: string) => {
+    if (from === channel) refresh();
+  });
+  await subscriber.subscribe(channel);
+  await live.refresh();
+  const timer = setInterval(refresh, everyMs);
+  timer.unref();
+  return () => clearInterval(timer);
+}

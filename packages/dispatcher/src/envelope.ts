@@ -1,0 +1,72 @@
+import { callKey, failureOutcome, type Envelope, type Outcome, type OutcomeError } from '@callyard/shared/call';
+import type { Principal } from '@callyard/shared/principal';
+import { activeTraceId } from '@callyard/shared/telemetry';
+import type { ProposedCall } from './read-calls.ts';
+
+/** What the calls of a run have in common. */
+export interface RunFrame {
+  runId: string;
+  conversationId: string | undefined;
+  principal: Principal;
+  class: Envelope['class'];
+  deadlineAt: number;
+  /** set where the keys may have been used before: the ledger is asked first */
+  takeover: boolean;
+  /** aborts with `RunOver` at the deadline or at a cancel */
+  signal: AbortSignal;
+}
+
+/** Writes the job data of a call. A call that is refused at once has an envelope too, for its outcome. */
+export function envelopeOf(
+  frame: RunFrame,
+  { turn, index, of }: Pick<Envelope, 'turn' | 'index' | 'of'>,
+  proposed: ProposedCall,
+  sending: Pick<Envelope, 'replyTo' | 'enqueuedAt'>,
+): Envelope {
+  const { runId, conversationId, principal, deadlineAt, takeover } = frame;
+  const { id, function: call } = proposed.call;
+  const key = callKey({ runId, turn, index });
+  const tool = 'tool' in proposed ? proposed.tool : undefined;
+  return {
+    v: 1,
+    key,
+    of,
+    runId,
+    turn,
+    index,
+    ...(conversationId === undefined ? {} : { conversationId }),
+    owner: principal.owner,
+    principal,
+    call: { id, name: call.name, arguments: call.arguments },
+    tool: {
+      name: call.name,
+      version: tool?.manifest.version ?? '',
+      range: tool?.range ?? '',
+      schemaHash: tool?.manifest.schemaHash ?? '',
+    },
+    class: frame.class,
+    limits: [],
+    idempotencyKey: key,
+    ...(takeover ? { takeover } : {}),
+    deadlineAt,
+    ...sending,
+  };
+}
+
+/** An outcome written by the dispatcher: the call never reached a worker, or nobody waits for it any more. */
+export function outcomeHere(envelope: Envelope, error: OutcomeError): Outcome {
+  const traceId = activeTraceId();
+  return {
+    v: 1,
+    key: envelope.key,
+    call: { id: envelope.call.id, name: envelope.call.name },
+    tool: { name: envelope.tool.name, version: envelope.tool.version },
+    ...failureOutcome(error),
+    attempts: 0,
+    lost: 0,
+    settledBy: 'dispatcher',
+    enqueuedAt: envelope.enqueuedAt,
+    waits: [],
+    ...(traceId === undefined ? {} : { traceId }),
+  };
+}

@@ -1,0 +1,104 @@
+import { parseNotice, type Ledger } from '@callyard/shared/ledger';
+import type { Outcome } from '@callyard/shared/call';
+import type { Names } from '@callyard/shared/names';
+import type { Redis } from '@callyard/shared/redis';
+import type { Logger } from 'pino';
+
+/** Keys one MGET reads at once. */
+const maxRead = 500;
+
+/** The first look into the ledger for a call that may be settled already, and the longest pause between two looks. */
+const firstReadMs = 50;
+const maxReadPauseMs = 30_000;
+
+export interface GatherOptions {
+  /** its own connection: a subscriber can do nothing else */
+  subscriber: Redis;
+  names: Names;
+  ledger: Ledger;
+  /** this dispatcher, as workers reply to it */
+  dispatcher: string;
+  sweepMs: number;
+  log: Logger;
+}
+
+/**
+ * Collects outcomes as workers announce them. Notices may be lost: the ledger is the truth, and it is read on every
+ * reconnect and in a sweep that looks ever more rarely for calls that take long.
+ */
+export interface Gather {
+  /** Resolves with the outcome of a call. `maybeSettled` looks into the ledger soon, not only at the next sweep. */
+  expect(key: string, maybeSettled: boolean): Promise<Outcome>;
+  /** Hands in an outcome found elsewhere. */
+  settle(outcome: Outcome): void;
+  /** how many calls are still waited for */
+  readonly count: number;
+  stop(): void;
+}
+
+interface Expected {
+  resolve: (outcome: Outcome) => void;
+  nextReadAt: number;
+  pauseMs: number;
+}
+
+export async function startGather(options: GatherOptions): Promise<Gather> {
+  const { subscriber, names, ledger, dispatcher, sweepMs, log } = options;
+  const expected = new Map<string, Expected>();
+
+  const settle = (outcome: Outcome): void => {
+    expected.get(outcome.key)?.resolve(outcome);
+    expected.delete(outcome.key);
+  };
+
+  const readBack = async (keys: readonly string[]): Promise<void> => {
+    for (let at = 0; at < keys.length; at += maxRead) {
+      for (const outcome of await ledger.read(keys.slice(at, at + maxRead))) if (outcome) settle(outcome);
+    }
+  };
+  const readBackOrLog = (keys: readonly string[]): void => {
+    readBack(keys).catch((error: unknown) => log.warn({ err: error }, 'could not read the ledger back'));
+  };
+
+  const sweep = (): void => {
+    const now = performance.now();
+    const due: string[] = [];
+    for (const [key, entry] of expected) {
+      if (entry.nextReadAt > now) continue;
+      due.push(key);
+      entry.pauseMs = Math.min(entry.pauseMs * 2, maxReadPauseMs);
+      entry.nextReadAt = now + entry.pauseMs;
+    }
+    readBackOrLog(due);
+  };
+
+  const channel = names.noticeChannel(dispatcher);
+  subscriber.on('message', (from: string, message: string) => {
+    if (from !== channel) return;
+    const large: string[] = [];
+    for (const notice of parseNotice(message)) {
+      if (typeof notice === 'string') large.push(notice);
+      else settle(notice);
+    }
+    if (large.length > 0) readBackOrLog(large);
+  });
+  await subscriber.subscribe(channel);
+  // Whatever was announced while the connection was down was announced to nobody.
+  subscriber.on('ready', () => readBackOrLog([...expected.keys()]));
+
+  const timer = setInterval(sweep, Math.min(sweepMs, firstReadMs * 4));
+  timer.unref();
+  return {
+    expect: (key, maybeSettled) =>
+      new Promise((resolve) => {
+        const pauseMs = maybeSettled ? firstReadMs : sweepMs;
+        expected.set(key, { resolve, pauseMs, nextReadAt: performance.now() + pauseMs });
+        if (maybeSettled) readBackOrLog([key]);
+      }),
+    settle,
+    get count() {
+      return expected.size;
+    },
+    stop: () => clearInterval(timer),
+  };
+}

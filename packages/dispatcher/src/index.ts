@@ -1,0 +1,11 @@
+export { createDispatcher } from './dispatcher.ts';
+export type { Dispatcher, Executed, ExecuteOptions, RunOptions, RunResult } from './dispatcher.ts';
+export type { DispatcherOptions } from './connect.ts';
+export type { RunEnd, RunState, StopReason } from './run-record.ts';
+export { OfferError } from './offer.ts';
+export type { ToolSelection } from './offer.ts';
+export { ModelError } from './model.ts';
+export type * from './model.ts';
+export { toolCallsOf } from './read-calls.ts';
+export type { PrincipalInput } from '@callyard/shared/principal';
+export { scriptedModel } from './models/scripted.ts';

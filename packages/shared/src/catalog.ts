@@ -1,0 +1,121 @@
+import { createHash } from 'node:crypto';
+import type { Names } from './names.ts';
+import type { Redis } from './redis.ts';
+import type { Manifest } from './tool.ts';
+
+/** A worker as the catalog lists it. */
+export interface WorkerEntry {
+  id: string;
+  pool: string;
+  /** calls it runs at once */
+  slots: number;
+  host: string;
+  pid: number;
+  startedAt: number;
+}
+
+/** What is live: each pool with its manifests and the workers in it. */
+export interface LivePool {
+  pool: string;
+  manifests: readonly Manifest[];
+  workers: readonly WorkerEntry[];
+}
+
+/** Manifests outlive their workers by this, so that a dead letter can still be told what it was. */
+const manifestTtlMs = 24 * 3_600_000;
+
+/** The pool is the tools: workers that serve exactly the same manifests share a queue, others never meet. */
+export function poolOf(manifestHashes: readonly string[]): string {
+  return createHash('sha256').update([...manifestHashes].sort().join('\n')).digest('hex').slice(0, 8);
+}
+
+/** The worker's side: be listed while alive. */
+export interface Membership {
+  leave(): Promise<void>;
+}
+
+export interface JoinOptions {
+  redis: Redis;
+  names: Names;
+  worker: WorkerEntry;
+  manifests: readonly Manifest[];
+  heartbeatMs: number;
+  /** told when a heartbeat could not be written */
+  onError: (error: unknown) => void;
+}
+
+/** Lists a worker and keeps it alive: it counts as gone three missed heartbeats after its last. */
+export async function joinCatalog(options: JoinOptions): Promise<Membership> {
+  const { redis, names, worker, manifests, heartbeatMs, onError } = options;
+  await refuseConflicts(options);
+  await redis.set(names.manifests(worker.pool), JSON.stringify(manifests), 'PX', manifestTtlMs);
+  const member = JSON.stringify(worker);
+  const beat = async (): Promise<void> => {
+    const until = (await redisNow(redis)) + 3 * heartbeatMs;
+    await redis
+      .pipeline()
+      .zadd(names.workers, until, member)
+      .pexpire(names.workers, manifestTtlMs)
+      .pexpire(names.manifests(worker.pool), manifestTtlMs)
+      .exec();
+  };
+  await beat();
+  await redis.publish(names.catalogChannel, worker.id);
+  const timer = setInterval(() => beat().catch(onError), heartbeatMs);
+  return {
+    async leave() {
+      clearInterval(timer);
+      await redis.zrem(names.workers, member);
+      await redis.publish(names.catalogChannel, worker.id);
+    },
+  };
+}
+
+/** The same name@version must mean the same schema everywhere, or validation would depend on who picks a call up. */
+async function refuseConflicts({ redis, names, manifests }: JoinOptions): Promise<void> {
+  const mine = new Map(manifests.map((manifest) => [`${manifest.name}@${manifest.version}`, manifest.schemaHash]));
+  for (const { manifests: theirs, workers } of await readCatalog(redis, names)) {
+    for (const { name, version, schemaHash } of theirs) {
+      const hash = mine.get(`${name}@${version}`);
+      if (hash === undefined || hash === schemaHash) continue;
+      throw new Error(
+        `tool ${name}@${version}: worker ${workers[0]?.id} already serves this version with another schema ` +
+          `(${schemaHash}, here ${hash}). Raise the version.`,
+      );
+    }
+  }
+}
+
+/** The dispatcher's side: the pools that have a live worker. Manifests are cached by the caller's `known`. */
+export async function readCatalog(
+  redis: Redis,
+  names: Names,
+  known: ReadonlyMap<string, readonly Manifest[]> = new Map(),
+): Promise<LivePool[]> {
+  const now = await redisNow(redis);
+  const results = await redis
+    .pipeline()
+    .zremrangebyscore(names.workers, '-inf', `(${now}`)
+    .zrange(names.workers, '0', '-1')
+    .exec();
+  const members = (results?.[1]?.[1] ?? []) as string[];
+  const workers = members.map((member) => JSON.parse(member) as WorkerEntry);
+  const byPool = Map.groupBy(workers, ({ pool }) => pool);
+  const pools = await Promise.all(
+    [...byPool].map(async ([pool, inPool]): Promise<LivePool | undefined> => {
+      const manifests = known.get(pool) ?? (await readManifests(redis, names, pool));
+      return manifests && { pool, manifests, workers: inPool };
+    }),
+  );
+  return pools.filter((pool) => pool !== undefined);
+}
+
+async function readManifests(redis: Redis, names: Names, pool: string): Promise<Manifest[] | undefined> {
+  const text = await redis.get(names.manifests(pool));
+  return text === null ? undefined : (JSON.parse(text) as Manifest[]);
+}
+
+async function redisNow(redis: Redis): Promise<number> {
+  const [seconds, micros] = await redis.time();
+  return Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000);
+}

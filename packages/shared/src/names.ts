@@ -1,0 +1,41 @@
+/**
+ * Every queue name, Redis key and channel. All carry one hash tag, `{prefix:shard}`, so that scripts stay atomic on
+ * Redis Cluster; an owner's keys live in one shard, of which there is one today.
+ */
+export interface Names {
+  /** BullMQ's own `prefix` */
+  readonly bullPrefix: string;
+  /** queue of the calls of a pool */
+  queue(pool: string): string;
+  /** BullMQ's lock of a job: held by the worker that may settle the call */
+  jobLock(pool: string, key: string): string;
+  outcome(key: string): string;
+  /** set when an `at-most-once` call starts */
+  startMark(key: string): string;
+  /** ZSET of live workers by the time at which their heartbeat ends */
+  readonly workers: string;
+  /** the manifests a pool serves */
+  manifests(pool: string): string;
+  /** channel: a worker came or went */
+  readonly catalogChannel: string;
+  /** channel of one dispatcher's notices */
+  noticeChannel(dispatcher: string): string;
+}
+
+/** `prefix` names the installation (default `callyard`); two prefixes share nothing. */
+export function createNames(prefix = 'callyard', shard = 0): Names {
+  const tag = `{${prefix}:${shard}}`;
+  return {
+    bullPrefix: tag,
+    queue: queueName,
+    jobLock: (pool, key) => `${tag}:${queueName(pool)}:${key}:lock`,
+    outcome: (key) => `${tag}:outcome:${key}`,
+    startMark: (key) => `${tag}:started:${key}`,
+    workers: `${tag}:workers`,
+    manifests: (pool) => `${tag}:manifests:${pool}`,
+    catalogChannel: `${tag}:catalog`,
+    noticeChannel: (dispatcher) => `${tag}:notice:${dispatcher}`,
+  };
+}
+
+const queueName = (pool: string): string => `calls-${pool}`;

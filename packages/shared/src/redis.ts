@@ -1,0 +1,119 @@
+import { readFileSync } from 'node:fs';
+import { Redis } from 'ioredis';
+import type { Logger } from 'pino';
+
+export type { Redis };
+
+export interface ConnectOptions {
+  url: string;
+  /** shows in CLIENT LIST */
+  name: string;
+  log: Logger;
+}
+
+/** What a process cannot start or go on with; the message says what to do. */
+export class RedisError extends Error {
+  override name = 'RedisError';
+}
+
+/**
+ * One connection. It reconnects for ever, commands wait for it, and each loss and return is logged once.
+ * BullMQ demands `maxRetriesPerRequest: null` of connections it blocks on.
+ */
+export function connectRedis({ url, name, log }: ConnectOptions): Redis {
+  const redis = new Redis(url, {
+    connectionName: name,
+    lazyConnect: true,
+    maxRetriesPerRequest: null,
+    retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 6), 2_000),
+  });
+  let lost = false;
+  redis.on('error', (error: Error) => {
+    if (lost) return;
+    lost = true;
+    log.error({ redis: hideCredentials(url), reason: reasonOf(error) }, 'Redis is out of reach; trying again');
+  });
+  redis.on('ready', () => {
+    if (lost) log.info({ redis: hideCredentials(url) }, 'Redis is back');
+    lost = false;
+  });
+  return redis;
+}
+
+/**
+ * The first connection of a process: fails instead of waiting when there is no Redis, when it is too old, or when it
+ * evicts (a ledger that forgets is no ledger).
+ */
+export async function openRedis(options: ConnectOptions & { firstTryMs?: number }): Promise<Redis> {
+  const redis = connectRedis(options);
+  const { firstTryMs = 5_000 } = options;
+  try {
+    const info = await withTimeout(firstTryMs, connectAndAsk(redis));
+    refuseUnfit(info, options.url);
+    return redis;
+  } catch (error) {
+    redis.disconnect();
+    if (error instanceof RedisError) throw error;
+    throw new RedisError(
+      `cannot reach Redis at ${hideCredentials(options.url)} (${reasonOf(error)}). Start one there, or set REDIS_URL.`,
+      { cause: error },
+    );
+  }
+}
+
+async function connectAndAsk(redis: Redis): Promise<string> {
+  const refused = new Promise<never>((_, reject) => redis.once('error', reject));
+  refused.catch(() => {});
+  await Promise.race([redis.connect(), refused]);
+  return redis.info();
+}
+
+function refuseUnfit(info: string, url: string): void {
+  const field = (name: string) => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1];
+  const version = field('redis_version') ?? '0';
+  if (Number.parseInt(version, 10) < 7) {
+    throw new RedisError(`Redis at ${hideCredentials(url)} is ${version}; 7.0 or Valkey 8 at least is needed.`);
+  }
+  const policy = field('maxmemory_policy') ?? 'noeviction';
+  if (policy === 'noeviction') return;
+  throw new RedisError(
+    `Redis at ${hideCredentials(url)} evicts (maxmemory-policy ${policy}), so calls and outcomes could vanish. ` +
+      'Set maxmemory-policy to noeviction.',
+  );
+}
+
+async function withTimeout<T>(ms: number, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+const reasonOf = (error: unknown): string => {
+  if (!(error instanceof Error)) return String(error);
+  const code = 'code' in error ? String(error.code) : '';
+  return error.message || code || error.name;
+};
+
+export function hideCredentials(url: string): string {
+  return url.replace(/\/\/[^@/]*@/, '//***@');
+}
+
+/** A Lua script beside the module that uses it, named after its number of keys: `settle-2.lua`. */
+export type Script = (redis: Redis, keys: string[], args: (string | number)[]) => Promise<unknown>;
+
+/** Loads a script by SHA, falling back to its text once where Redis does not know it yet. */
+export function loadScript(file: string, base: string): Script {
+  const lua = readFileSync(new URL(file, base), 'utf8');
+  const name = `callyard_${file.replace(/\W/g, '_')}`;
+  return (redis, keys, args) => {
+    const commands = redis as unknown as Record<string, ((...parts: unknown[]) => Promise<unknown>) | undefined>;
+    if (!commands[name]) redis.defineCommand(name, { lua });
+    return commands[name]?.(keys.length, ...keys, ...args) ?? Promise.reject(new Error(`no script ${file}`));
+  };
+}

@@ -1,0 +1,60 @@
+import type { JsonSchema } from './schema.ts';
+
+/**
+ * Arguments without the nulls that stand for absent optionals: providers' strict modes make every property required
+ * and nullable. A null goes only where the schema says the property is optional and does not take null itself. Returns
+ * the same value when there is nothing to remove.
+ */
+export function withoutNulls(value: unknown, schema: unknown, root: JsonSchema = schema as JsonSchema): unknown {
+  const shape = follow(schema, root);
+  if (!shape) return value;
+  if (Array.isArray(value)) return changed(value, (item) => withoutNulls(item, shape.items, root));
+  if (typeof value !== 'object' || value === null) return value;
+  const branch = branchFor(value, shape, root);
+  const properties = (branch.properties ?? {}) as Record<string, unknown>;
+  const required = (branch.required ?? []) as string[];
+  const entries = Object.entries(value);
+  const kept = entries.filter(([key, item]) => item !== null || required.includes(key) || takesNull(properties[key], root));
+  const mended = kept.map(([key, item]) => [key, withoutNulls(item, properties[key], root)] as const);
+  const same = kept.length === entries.length && mended.every(([, item], i) => item === kept[i]?.[1]);
+  return same ? value : Object.fromEntries(mended);
+}
+
+function changed(items: unknown[], mend: (item: unknown) => unknown): unknown[] {
+  const mended = items.map(mend);
+  return mended.every((item, i) => item === items[i]) ? items : mended;
+}
+
+/** The schema itself, its local `$ref` followed. */
+function follow(schema: unknown, root: JsonSchema): JsonSchema | undefined {
+  if (typeof schema !== 'object' || schema === null) return undefined;
+  const { $ref: ref } = schema as JsonSchema;
+  if (typeof ref !== 'string') return schema as JsonSchema;
+  if (ref === '#') return root;
+  if (!ref.startsWith('#/')) return undefined;
+  const keys = ref.slice(2).split('/');
+  const target = keys.reduce<unknown>((node, key) => (node as JsonSchema | undefined)?.[key], root);
+  return target === schema ? undefined : follow(target, root);
+}
+
+/** The branch of a union that has the properties of the value. */
+function branchFor(value: object, schema: JsonSchema, root: JsonSchema): JsonSchema {
+  if (schema.properties) return schema;
+  const branches = [schema.anyOf, schema.oneOf].flatMap((list): unknown[] => (Array.isArray(list) ? list : []));
+  const shapes = branches.flatMap((branch) => follow(branch, root) ?? ([] as JsonSchema[]));
+  const keys = Object.keys(value);
+  return shapes.find(({ properties }) => keys.every((key) => Object.hasOwn((properties ?? {}) as object, key))) ?? schema;
+}
+
+/** Where it cannot be told, a null stays. */
+function takesNull(schema: unknown, root: JsonSchema): boolean {
+  const shape = follow(schema, root);
+  if (!shape) return true;
+  const { type, enum: values, const: only, anyOf, oneOf } = shape;
+  if (Array.isArray(values)) return (values as unknown[]).includes(null);
+  if (only !== undefined) return only === null;
+  const branches = [anyOf, oneOf].flatMap((list): unknown[] => (Array.isArray(list) ? list : []));
+  if (branches.length > 0) return branches.some((branch) => takesNull(branch, root));
+  if (type === undefined) return true;
+  return Array.isArray(type) ? type.includes('null') : type === 'null';
+}

@@ -1,0 +1,50 @@
+/*
+ * The names of everything we trace: OpenTelemetry's GenAI and messaging conventions of 2026 (both in development, so
+ * they are kept here and a rename is one line), and our own under `callyard.`. docs/telemetry.md is generated from it.
+ */
+
+/** Spans, with their kinds. `{}` is filled in. */
+export const spans = {
+  agent: { name: 'invoke_agent callyard', kind: 'INTERNAL', about: 'one run of a conversation, in the dispatcher' },
+  chat: { name: 'chat {model}', kind: 'CLIENT', about: 'one question to the model' },
+  send: { name: 'send calls', kind: 'PRODUCER', about: 'one call on its way into its queue; its context travels in the job' },
+  process: { name: 'process calls', kind: 'CONSUMER', about: 'one pick-up of a call by a worker; attempts are siblings' },
+  tool: { name: 'execute_tool {tool}', kind: 'INTERNAL', about: 'one attempt: the handler, and nothing else' },
+} as const;
+
+/** Attributes, and what they hold. */
+export const attributes = {
+  'gen_ai.operation.name': '`invoke_agent`, `chat` or `execute_tool`',
+  'gen_ai.provider.name': 'whose model: `openai`, `scripted` …',
+  'gen_ai.agent.name': '`callyard`',
+  'gen_ai.request.model': 'the model asked for',
+  'gen_ai.response.id': "the provider's id of the response",
+  'gen_ai.response.model': 'the model that answered',
+  'gen_ai.response.finish_reasons': 'why the response ended',
+  'gen_ai.usage.input_tokens': 'tokens of the question; on the agent span, of the whole run',
+  'gen_ai.usage.output_tokens': 'tokens of the answer; on the agent span, of the whole run',
+  'gen_ai.conversation.id': 'the conversation, on every span, where the caller gave one',
+  'gen_ai.tool.name': 'the tool',
+  'gen_ai.tool.type': '`function`',
+  'gen_ai.tool.call.id': "the provider's id of the call; it may repeat",
+  'gen_ai.tool.call.arguments': 'only with content capture: redacted and capped',
+  'gen_ai.tool.call.result': 'only with content capture: redacted and capped',
+  'messaging.system.name': '`bullmq`',
+  'messaging.operation.name': '`add` or `process`',
+  'messaging.operation.type': '`send` or `process`',
+  'messaging.destination.name': 'the queue',
+  'messaging.message.id': 'the job id, which is the key of the call',
+  'messaging.client.id': 'the worker',
+  'error.type': 'the failure code, or the class of an exception',
+  'user.hash': 'the user, as an HMAC; only with a secret configured',
+  'callyard.run.id': 'the run',
+  'callyard.run.state': 'how the run ended',
+  'callyard.run.stop': 'why the run ended',
+  'callyard.attempt': 'which attempt a pick-up makes, from 1',
+  'callyard.lost': 'workers that died or lost their lock while they held the call',
+  'callyard.wait.reason': 'what the last wait before this pick-up was for',
+  'callyard.wait.ms': 'how long that wait was',
+  'callyard.outcome': 'the status of the call, or `retry`, `hand-back`, `abandoned`',
+} as const;
+
+export type Attribute = keyof typeof attributes;

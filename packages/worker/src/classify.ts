@@ -1,0 +1,76 @@
+import { CallError, failures, type Retry } from '@callyard/shared/failure';
+
+/** Longer messages say nothing more to a model. */
+const maxMessage = 2_000;
+
+/**
+ * What happens next after anything a handler threw: 408, 429, 5xx and lost connections are tried again, other 4xx and
+ * mistakes of the program are not, a `ToolError` says for itself, and any other error is tried again.
+ */
+export function classifyError(error: unknown): CallError {
+  if (isCallError(error)) return error;
+  if (!(error instanceof Error)) return new CallError('tool_error', `The tool threw ${shown(error)}.`, { retry: 'backoff' });
+  const message = error.message.slice(0, maxMessage) || error.name;
+  const status = statusOf(error);
+  if (status !== undefined) return new CallError('upstream_error', message, { retry: retryFor(status, error), cause: error });
+  if (isConnectionError(error)) return new CallError('upstream_error', message, { retry: 'backoff', cause: error });
+  return new CallError('tool_error', message, { retry: isMistake(error) ? 'never' : 'backoff', cause: error });
+}
+
+/** Also of another copy of the class, as two versions of a package may be installed. */
+const isCallError = (error: unknown): error is CallError =>
+  error instanceof CallError ||
+  (error instanceof Error && 'code' in error && String(error.code) in failures && 'retry' in error);
+
+export const retryableStatus = (status: number): boolean => status === 408 || status === 429 || status >= 500;
+
+function retryFor(status: number, error: Error): Retry {
+  if (!retryableStatus(status)) return 'never';
+  const afterMs = retryAfterMs(headersOf(error)?.('retry-after'));
+  return afterMs === undefined ? 'backoff' : { afterMs };
+}
+
+/** Seconds or an HTTP date (RFC 9110 §10.2.3), as milliseconds from now. */
+export function retryAfterMs(value: string | null | undefined): number | undefined {
+  if (value === null || value === undefined || value.trim() === '') return undefined;
+  const seconds = Number(value);
+  const ms = Number.isFinite(seconds) ? seconds * 1_000 : Date.parse(value) - Date.now();
+  return Number.isFinite(ms) ? Math.max(0, Math.round(ms)) : undefined;
+}
+
+/** The HTTP status in the shapes that clients throw: `status`, `statusCode`, `response.status`. */
+function statusOf(error: Error): number | undefined {
+  const { status, statusCode, response } = error as { status?: unknown; statusCode?: unknown; response?: { status?: unknown } };
+  const found = [status, statusCode, response?.status].find((value) => typeof value === 'number' && value >= 400 && value < 600);
+  return found as number | undefined;
+}
+
+function headersOf(error: Error): ((name: string) => string | null | undefined) | undefined {
+  const { headers, response } = error as { headers?: unknown; response?: { headers?: unknown } };
+  const found = headers ?? response?.headers;
+  if (found instanceof Headers) return (name) => found.get(name);
+  if (typeof found !== 'object' || found === null) return undefined;
+  return (name) => (found as Record<string, string | undefined>)[name];
+}
+
+const connectionCodes = /^(ECONN|ENOTFOUND|ENETUNREACH|EHOSTUNREACH|EAI_AGAIN|EPIPE|ETIMEDOUT|UND_ERR_)/;
+
+/** Looks through causes, as `fetch failed` tells its reason only there. */
+function isConnectionError(error: unknown, depth = 0): boolean {
+  if (!(error instanceof Error) || depth > 5) return false;
+  if ('code' in error && connectionCodes.test(String(error.code))) return true;
+  if (error.name === 'TimeoutError') return true;
+  if (error instanceof AggregateError && error.errors.some((one) => isConnectionError(one, depth + 1))) return true;
+  return isConnectionError(error.cause, depth + 1);
+}
+
+const isMistake = (error: Error): boolean =>
+  error instanceof TypeError ||
+  error instanceof ReferenceError ||
+  error instanceof SyntaxError ||
+  error instanceof RangeError;
+
+function shown(thrown: unknown): string {
+  if (typeof thrown === 'string') return JSON.stringify(thrown.slice(0, maxMessage));
+  return thrown === null || typeof thrown !== 'object' ? String(thrown) : 'an object that is no error';
+}

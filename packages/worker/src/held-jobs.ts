@@ -1,0 +1,65 @@
+import { Interruption } from './attempt.ts';
+
+/** The jobs this worker holds at the moment, and until when their locks are known to be ours. */
+export interface HeldJobs {
+  hold(key: string, abort: AbortController): void;
+  release(key: string): void;
+  /** BullMQ renewed these locks */
+  renewed(keys: readonly string[]): void;
+  /** BullMQ says these locks are no longer ours */
+  lost(keys: readonly string[]): void;
+  abortAll(reason: Interruption): void;
+  /** resolves when no job is held; at once when none is */
+  idle(): Promise<void>;
+  readonly count: number;
+  stop(): void;
+}
+
+interface Held {
+  abort: AbortController;
+  lockedUntil: number;
+}
+
+/**
+ * Aborts a handler when its lock is lost, also when nobody says so: with Redis out of reach renewals simply fail, so a
+ * lock that has not been renewed for `lockMs` counts as lost.
+ */
+export function watchHeldJobs(lockMs: number): HeldJobs {
+  const held = new Map<string, Held>();
+  let onIdle: (() => void)[] = [];
+
+  const lose = (key: string): void => held.get(key)?.abort.abort(new Interruption('lock-lost'));
+  const timer = setInterval(() => {
+    const now = performance.now();
+    for (const [key, { lockedUntil }] of held) if (lockedUntil < now) lose(key);
+  }, lockMs / 4);
+  timer.unref();
+
+  return {
+    hold(key, abort) {
+      held.set(key, { abort, lockedUntil: performance.now() + lockMs });
+    },
+    release(key) {
+      held.delete(key);
+      if (held.size > 0) return;
+      for (const resolve of onIdle) resolve();
+      onIdle = [];
+    },
+    renewed(keys) {
+      const lockedUntil = performance.now() + lockMs;
+      for (const key of keys) {
+        const job = held.get(key);
+        if (job) job.lockedUntil = lockedUntil;
+      }
+    },
+    lost: (keys) => keys.forEach(lose),
+    abortAll(reason) {
+      for (const { abort } of held.values()) abort.abort(reason);
+    },
+    idle: () => (held.size === 0 ? Promise.resolve() : new Promise((resolve) => onIdle.push(resolve))),
+    get count() {
+      return held.size;
+    },
+    stop: () => clearInterval(timer),
+  };
+}

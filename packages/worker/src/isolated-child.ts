@@ -1,0 +1,52 @@
+/* The child process of `policy.isolate`: takes one call at a time from its worker and answers it. */
+import { createLogger } from '@callyard/shared/log';
+import type { CallError } from '@callyard/shared/failure';
+import type { Tool } from '@callyard/shared/tool';
+import { classifyError } from './classify.ts';
+import { createFetch } from './fetch.ts';
+import type { IsolatedAnswer, IsolatedCall } from './isolate.ts';
+import { toolsIn } from './load-tools.ts';
+import { toJson } from './redact.ts';
+
+process.on('disconnect', () => process.exit());
+process.on('message', (call: IsolatedCall) => {
+  void answer(call).then((reply) => process.send?.(reply));
+});
+
+async function answer(call: IsolatedCall): Promise<IsolatedAnswer> {
+  try {
+    const tool = await findTool(call);
+    return { result: toJson(await tool.handler(call.args as never, contextOf(call, tool))) };
+  } catch (error) {
+    return { error: describe(classifyError(error)) };
+  }
+}
+
+async function findTool({ module, name, version }: IsolatedCall): Promise<Tool> {
+  const tools = toolsIn((await import(module)) as Record<string, unknown>);
+  const tool = tools.find(({ manifest }) => manifest.name === name && manifest.version === version);
+  if (!tool) throw new TypeError(`${module} does not export the tool ${name}@${version}`);
+  return tool;
+}
+
+function contextOf({ ctx, name }: IsolatedCall, { manifest }: Tool) {
+  // Nothing aborts in here: an abort in the worker kills this process.
+  const { signal } = new AbortController();
+  const log = createLogger({ name: 'callyard-isolated', level: 'info' });
+  return {
+    ...ctx,
+    signal,
+    fetch: createFetch({ hosts: manifest.policy.hosts, signal }),
+    log: log.child({ job_id: ctx.idempotencyKey, tool: name, attempt: ctx.attempt }),
+  };
+}
+
+function describe({ code, message, retry, suggestion, details }: CallError) {
+  return {
+    code,
+    message,
+    retry,
+    ...(suggestion === undefined ? {} : { suggestion }),
+    ...(details === undefined ? {} : { details }),
+  };
+}

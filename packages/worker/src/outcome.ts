@@ -1,0 +1,44 @@
+import { failureOutcome, type Outcome } from '@callyard/shared/call';
+import { failures, type CallError } from '@callyard/shared/failure';
+import { activeTraceId } from '@callyard/shared/telemetry';
+import type { Attempt, WorkerContext } from './attempt.ts';
+
+/** The outcome of an attempt that returned a value. */
+export function completed(value: unknown, attempt: Attempt, worker: WorkerContext, startedAt: number): Outcome {
+  return { ...outcomeOf(attempt, worker, startedAt), status: 'completed', value, attempts: attempt.attempt };
+}
+
+/** The outcome of a call that gives up. */
+export function failed(error: CallError, attempt: Attempt, worker: WorkerContext, startedAt: number): Outcome {
+  const { code, message, suggestion, details, retry } = error;
+  return {
+    ...outcomeOf(attempt, worker, startedAt),
+    ...failureOutcome({
+      code,
+      message,
+      ...(suggestion === undefined ? {} : { suggestion }),
+      ...(details === undefined ? {} : { details }),
+      ...(typeof retry === 'object' ? { retryAfterMs: retry.afterMs } : {}),
+    }),
+    attempts: failures[code].spendsAttempt ? attempt.attempt : attempt.attempt - 1,
+  };
+}
+
+function outcomeOf(attempt: Attempt, worker: WorkerContext, startedAt: number): Omit<Outcome, 'status' | 'attempts'> {
+  const { envelope, lost, waits } = attempt;
+  const traceId = activeTraceId();
+  return {
+    v: 1,
+    key: envelope.key,
+    call: { id: envelope.call.id, name: envelope.call.name },
+    tool: { name: envelope.tool.name, version: worker.tools.resolve(envelope.tool)?.manifest.version ?? envelope.tool.version },
+    lost,
+    settledBy: 'worker',
+    enqueuedAt: envelope.enqueuedAt,
+    startedAt,
+    durationMs: worker.clock.now() - startedAt,
+    waits: [...waits],
+    worker: worker.id,
+    ...(traceId === undefined ? {} : { traceId }),
+  };
+}

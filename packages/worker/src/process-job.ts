@@ -1,0 +1,160 @@
+import { DelayedError, UnrecoverableError, WaitingError, type Job } from 'bullmq';
+import { failureOutcome, parseEnvelope, type Envelope, type Outcome } from '@callyard/shared/call';
+import { failures } from '@callyard/shared/failure';
+import { inProcessSpan, type PickUp, type PickUpEnd } from '@callyard/shared/telemetry';
+import type { Attempt, Verdict, WorkerContext } from './attempt.ts';
+import type { HeldJobs } from './held-jobs.ts';
+import { runCall } from './run-call.ts';
+import { waitsUntil, type CallProgress } from './waits.ts';
+
+/** How long a job that needs a newer worker stays away from this one. */
+const tooNewDelayMs = 1_000;
+
+/** Thrown to BullMQ to spend an attempt; `delayMs` is read by the worker's backoff strategy. */
+export class RetryLater extends Error {
+  readonly delayMs: number;
+
+  constructor(why: string, delayMs: number) {
+    super(why);
+    this.name = 'RetryLater';
+    this.delayMs = delayMs;
+  }
+}
+
+/** The BullMQ job of a call: parse, run, and tell BullMQ what becomes of it. */
+export async function processJob(
+  job: Job,
+  token: string,
+  pool: string,
+  held: HeldJobs,
+  worker: WorkerContext,
+): Promise<Outcome['status']> {
+  const key = job.id ?? '';
+  const parsed = parseEnvelope(job.data);
+  if (parsed.kind === 'too-new') return delay(job, token, tooNewDelayMs);
+  if (parsed.kind === 'broken') return refuseBroken(job, token, pool, parsed.why, worker);
+
+  const abort = new AbortController();
+  held.hold(key, abort);
+  try {
+    const attempt = attemptOf(job, parsed.envelope, token, pool, abort, worker.clock.now());
+    const verdict = await inProcessSpan(pickUpOf(job, attempt, worker), async (describe) => {
+      const end = await runCall(attempt, worker);
+      describe(endOf(end));
+      return end;
+    });
+    return await conclude(job, attempt, verdict, worker);
+  } finally {
+    held.release(key);
+  }
+}
+
+function attemptOf(
+  job: Job,
+  envelope: Envelope,
+  token: string,
+  pool: string,
+  abort: AbortController,
+  now: number,
+): Attempt {
+  return {
+    envelope,
+    pool,
+    token,
+    attempt: job.attemptsMade + 1,
+    lost: job.stalledCounter,
+    firstPickUp: job.attemptsStarted <= 1,
+    pickedUpAt: now,
+    abort,
+    ...waitsUntil(now, job.progress, envelope),
+  };
+}
+
+const pickUpOf = (job: Job, { envelope, attempt, lost, waits }: Attempt, worker: WorkerContext): PickUp => ({
+  envelope,
+  queue: job.queueName,
+  worker: worker.id,
+  attempt,
+  lost,
+  waits,
+  ageMs: worker.clock.now() - envelope.enqueuedAt,
+  metadata: job.opts.telemetry?.metadata,
+});
+
+/** What the span of a pick-up says of its end. */
+function endOf(verdict: Verdict): PickUpEnd {
+  if (verdict.kind === 'settled') return { outcome: verdict.outcome.status, error: verdict.outcome.error };
+  return { outcome: verdict.kind, error: verdict.kind === 'retry' ? verdict.error : undefined };
+}
+
+async function conclude(job: Job, attempt: Attempt, verdict: Verdict, worker: WorkerContext): Promise<Outcome['status']> {
+  switch (verdict.kind) {
+    case 'settled':
+      return finish(verdict.outcome);
+    case 'abandoned':
+      throw new WaitingError(); // BullMQ takes it for moved elsewhere, which it is
+    case 'hand-back':
+      await remember(job, attempt, verdict.reason, worker);
+      await job.moveToWait(attempt.token);
+      throw new WaitingError();
+    case 'retry':
+      await remember(job, attempt, verdict.spendsAttempt ? 'retry' : 'retry_after', worker);
+      if (verdict.spendsAttempt) throw new RetryLater(`${verdict.error.code}: ${verdict.error.message}`, verdict.delayMs);
+      return delay(job, attempt.token, verdict.delayMs);
+  }
+}
+
+/** A dead letter goes to BullMQ's failed set, where it can be looked at and retried. */
+function finish({ status, error, settledBy }: Outcome): Outcome['status'] {
+  if (error && failures[error.code].deadLetter && settledBy === 'worker') {
+    throw new UnrecoverableError(`${error.code}: ${error.message}`);
+  }
+  return status;
+}
+
+async function delay(job: Job, token: string, delayMs: number): Promise<never> {
+  await job.moveToDelayed(Date.now() + delayMs, token);
+  throw new DelayedError();
+}
+
+async function remember(
+  job: Job,
+  { waits, retryAfters }: Attempt,
+  reason: CallProgress['waiting']['reason'],
+  { clock }: WorkerContext,
+): Promise<void> {
+  const progress: CallProgress = {
+    waits: [...waits],
+    waiting: { reason, since: clock.now() },
+    retryAfters: retryAfters + (reason === 'retry_after' ? 1 : 0),
+  };
+  await job.updateProgress(progress);
+}
+
+/** Not written by any dispatcher of ours: answered as well as its id allows, so that whoever waits for it is told. */
+async function refuseBroken(
+  job: Job,
+  token: string,
+  pool: string,
+  why: string,
+  worker: WorkerContext,
+): Promise<Outcome['status']> {
+  worker.log.error({ event: 'job.broken', job_id: job.id, why }, 'a job is not a call');
+  const message = `The job is not a call any worker understands (${why}).`;
+  const outcome: Outcome = {
+    v: 1,
+    key: job.id ?? '',
+    call: { id: '', name: job.name },
+    tool: { name: job.name, version: '' },
+    ...failureOutcome({ code: 'tool_unavailable', message }),
+    attempts: 0,
+    lost: job.stalledCounter,
+    settledBy: 'worker',
+    enqueuedAt: job.timestamp,
+    waits: [],
+    worker: worker.id,
+  };
+  const { ledgerTtlMs: ttlMs } = worker.limits;
+  await worker.ledger.settle({ outcome, text: JSON.stringify(outcome), ttlMs, replyTo: '', job: { pool, token } });
+  return outcome.status;
+}

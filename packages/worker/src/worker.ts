@@ -1,0 +1,160 @@
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import { Worker as BullWorker } from 'bullmq';
+import { joinCatalog, poolOf, type Membership, type WorkerEntry } from '@callyard/shared/catalog';
+import { startClock } from '@callyard/shared/clock';
+import { configDefaults, type WorkerConfig } from '@callyard/shared/config';
+import { createLedger } from '@callyard/shared/ledger';
+import { createLogger } from '@callyard/shared/log';
+import { createNames } from '@callyard/shared/names';
+import { createRedactor } from '@callyard/shared/redact';
+import { connectRedis, openRedis } from '@callyard/shared/redis';
+import { manifestHash, type Tool } from '@callyard/shared/tool';
+import { createToolSet } from '@callyard/shared/tool-set';
+import type { Logger } from 'pino';
+import { Interruption, type WorkerContext } from './attempt.ts';
+import { watchHeldJobs, type HeldJobs } from './held-jobs.ts';
+import { stopIsolated } from './isolate.ts';
+import { processJob, RetryLater } from './process-job.ts';
+import { watchStuckHandlers } from './stuck.ts';
+
+/** Everything has the default of shared/config.ts; only the tools are needed. */
+export interface WorkerOptions extends Partial<WorkerConfig> {
+  tools: readonly Tool[];
+  /** default: JSON lines on standard output */
+  log?: Logger;
+}
+
+export interface Worker {
+  readonly id: string;
+  /** the queue it serves, named after its tools */
+  readonly pool: string;
+  /** resolves with the reason once it has stopped; `stuck` asks for a replacement of the process */
+  readonly stopped: Promise<'closed' | 'stuck'>;
+  /** Leaves the catalog, lets running calls end for `shutdownGraceMs`, then aborts them and hands them back. */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts a worker for these tools. Rejects with a clear message when Redis cannot be reached or evicts, or when a live
+ * worker serves one of the versions with another schema.
+ */
+export async function createWorker({ tools, log: ownLog, ...options }: WorkerOptions): Promise<Worker> {
+  const config = { ...configDefaults('worker'), ...options };
+  const toolSet = createToolSet(tools);
+  const entry = describeWorker(tools, config.concurrency);
+  const log = (ownLog ?? createLogger({ name: 'callyard-worker', level: config.logLevel })).child({ worker: entry.id });
+  const names = createNames(config.prefix);
+  const redis = await openRedis({ url: config.redisUrl, name: `callyard-worker:${entry.id}`, log });
+  const blocking = connectRedis({ url: config.redisUrl, name: `callyard-worker:${entry.id}:fetch`, log });
+  const clock = await startClock(redis);
+  const held = watchHeldJobs(config.lockMs);
+  const stuck = watchStuckHandlers(config.maxStuck, (names) => {
+    log.error({ event: 'worker.stuck', tools: names }, 'too many stuck handlers; this worker stops to be replaced');
+    void stop('stuck');
+  });
+  const context: WorkerContext = {
+    id: entry.id,
+    tools: toolSet,
+    ledger: createLedger(redis, names),
+    clock,
+    log,
+    redact: createRedactor({ keys: config.redactKeys }),
+    limits: config,
+    stuck,
+  };
+  const bull = fetchJobs(config, entry, blocking, redis, held, context);
+  let membership: Membership | undefined;
+  const { promise: stopped, resolve: reportStopped } = Promise.withResolvers<'closed' | 'stuck'>();
+
+  let stopping: Promise<void> | undefined;
+  const stop = (reason: 'closed' | 'stuck'): Promise<void> => {
+    stopping ??= drain().finally(() => reportStopped(reason));
+    return stopping;
+  };
+  const drain = async (): Promise<void> => {
+    await membership?.leave().catch((error: unknown) => log.warn({ err: error }, 'could not leave the catalog'));
+    await bull.pause(true);
+    await letJobsEnd(held, config);
+    await bull.close(held.count > 0);
+    stopIsolated();
+    held.stop();
+    clock.stop();
+    redis.disconnect();
+    blocking.disconnect();
+  };
+
+  try {
+    const onError = (error: unknown) => log.warn({ err: error }, 'a heartbeat could not be written');
+    const manifests = tools.map(({ manifest }) => manifest);
+    membership = await joinCatalog({ redis, names, worker: entry, manifests, heartbeatMs: config.heartbeatMs, onError });
+  } catch (error) {
+    await stop('closed');
+    throw error;
+  }
+  void bull.run();
+  log.info({ event: 'worker.started', pool: entry.pool, slots: entry.slots, tools: tools.length }, 'serving');
+  return { id: entry.id, pool: entry.pool, stopped, close: () => stop('closed') };
+}
+
+function describeWorker(tools: readonly Tool[], slots: number): WorkerEntry {
+  return {
+    id: `${hostname().split('.', 1)[0]}-${process.pid}-${randomBytes(2).toString('hex')}`,
+    pool: poolOf(tools.map(({ manifest }) => manifestHash(manifest))),
+    slots,
+    host: hostname(),
+    pid: process.pid,
+    startedAt: Date.now(),
+  };
+}
+
+/** BullMQ's part: fetch jobs, keep their locks, find those of dead workers. */
+function fetchJobs(
+  config: WorkerConfig,
+  entry: WorkerEntry,
+  connection: ReturnType<typeof connectRedis>,
+  redis: ReturnType<typeof connectRedis>,
+  held: HeldJobs,
+  context: WorkerContext,
+): BullWorker {
+  const names = createNames(config.prefix);
+  const bull = new BullWorker(
+    names.queue(entry.pool),
+    (job, token = '') => processJob(job, token, entry.pool, held, context),
+    {
+      connection,
+      prefix: names.bullPrefix,
+      name: entry.id,
+      autorun: false,
+      concurrency: config.concurrency,
+      lockDuration: config.lockMs,
+      stalledInterval: config.stalledCheckMs,
+      // BullMQ would fail a job without asking the processor; losses are counted by `resolve` instead.
+      maxStalledCount: Number.MAX_SAFE_INTEGER,
+      settings: { backoffStrategy: (_made, _type, error) => (error instanceof RetryLater ? error.delayMs : 0) },
+    },
+  );
+  bull.on('locksRenewed', ({ jobIds }) => held.renewed(jobIds));
+  bull.on('lockRenewalFailed', (jobIds) => held.lost(jobIds));
+  bull.on('error', (error) => context.log.warn({ event: 'worker.bullmq', reason: error.message }, 'BullMQ reported'));
+  return bull;
+}
+
+/** Running calls get their grace, then are aborted, which hands them back; stuck ones are left behind. */
+async function letJobsEnd(held: HeldJobs, { shutdownGraceMs, stuckAfterMs }: WorkerConfig): Promise<void> {
+  if (await within(shutdownGraceMs, held.idle())) return;
+  held.abortAll(new Interruption('shutdown'));
+  await within(stuckAfterMs + 1_000, held.idle());
+}
+
+async function within(ms: number, work: Promise<void>): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<false>((resolve) => {
+    timer = setTimeout(() => resolve(false), ms);
+  });
+  try {
+    return await Promise.race([work.then(() => true), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

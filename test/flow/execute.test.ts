@@ -1,0 +1,82 @@
+import { describe, expect, it } from 'vitest';
+import { defineTool, Type } from '@callyard/worker';
+import { principal, setup, signal, toolCall } from '../support/setup.ts';
+import { act } from '../support/tools.ts';
+
+describe('execute, for a loop of somebody else', () => {
+  it('gives outcomes in the order of the calls and messages ready to be appended', async () => {
+    const yard = await setup();
+    await yard.worker([act]);
+    const dispatcher = await yard.dispatcher();
+    const calls = [toolCall('act', { mode: 'ok', text: 'a' }, 'same'), toolCall('nope', {}, 'same'), toolCall('act', { mode: 'throw' })];
+    const { outcomes, messages } = await dispatcher.execute(calls, { principal });
+    expect(outcomes.map(({ status }) => status)).toEqual(['completed', 'refused', 'failed']);
+    expect(messages[0]).toEqual({ role: 'tool', tool_call_id: 'same', name: 'act', content: '{"text":"a"}' });
+    expect(JSON.parse(messages[2]?.content as string)).toEqual({
+      error: { code: 'tool_error', message: 'told to throw', suggestion: 'tell it something else' },
+    });
+  });
+
+  it('attaches to a key that is under way or done instead of running it twice, each owner for itself', async () => {
+    const yard = await setup();
+    const started = signal();
+    const go = signal();
+    let runs = 0;
+    const once = defineTool({
+      name: 'once',
+      version: '1.0.0',
+      description: 'Counts',
+      parameters: Type.Object({}),
+      async handler() {
+        runs += 1;
+        started.resolve();
+        await go.promise;
+        return { runs };
+      },
+    });
+    await yard.worker([once]);
+    const [a, b] = [await yard.dispatcher(), await yard.dispatcher()];
+    const calls = [toolCall('once')];
+    const first = a.execute(calls, { principal, key: 'order-17' });
+    await started.promise;
+    const second = b.execute(calls, { principal, key: 'order-17' });
+    go.resolve();
+    expect((await first).outcomes[0]?.value).toEqual({ runs: 1 });
+    expect((await second).outcomes[0]?.value).toEqual({ runs: 1 });
+    const third = await b.execute(calls, { principal, key: 'order-17' });
+    expect(third.outcomes[0]?.value).toEqual({ runs: 1 });
+    const stranger = await b.execute(calls, { principal: { ...principal, owner: 'other' }, key: 'order-17' });
+    expect(stranger.outcomes[0]?.value).toEqual({ runs: 2 });
+  });
+
+  it('ends a call as tool_unavailable within a bounded time when nobody serves its tool any more', async () => {
+    const yard = await setup();
+    const worker = await yard.worker([act]);
+    const dispatcher = await yard.dispatcher();
+    await worker.close();
+    const { outcomes } = await dispatcher.execute([toolCall('act', { mode: 'ok' })], { principal, timeoutMs: 60_000 });
+    expect(outcomes[0]?.error?.code).toMatch(/^(tool_unavailable|unknown_tool)$/);
+  });
+
+  it('brings a waiting call to workers that came instead of its own', async () => {
+    const yard = await setup();
+    const started = signal();
+    const old = defineTool({ ...shell('job', '1.0.0'), handler: () => new Promise(() => started.resolve()) });
+    const renewed = defineTool({ ...shell('job', '1.1.0'), handler: () => 'by 1.1.0' });
+    const leaving = await yard.worker([old], { concurrency: 1, shutdownGraceMs: 50 });
+    const dispatcher = await yard.dispatcher({ unservedMs: 10_000 });
+    const both = dispatcher.execute([toolCall('job'), toolCall('job')], { principal, timeoutMs: 15_000 });
+    await started.promise;
+    await yard.worker([renewed]);
+    await leaving.close();
+    const { outcomes } = await both;
+    expect(outcomes.map(({ value, tool }) => [value, tool.version])).toEqual([
+      ['by 1.1.0', '1.1.0'],
+      ['by 1.1.0', '1.1.0'],
+    ]);
+  });
+});
+
+function shell(name: string, version: string) {
+  return { name, version, description: name, parameters: Type.Object({}) };
+}
