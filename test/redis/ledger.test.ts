@@ -27,7 +27,8 @@ const settlement = (one: Outcome, more: Partial<Settlement> = {}): Settlement =>
 
 async function ledgerOf() {
   const yard = await setup();
-  const ledger = createLedger(yard.redis, yard.names);
+  const written = createLedger(yard.redis, yard.names);
+  const ledger = { ...written, settle: (one: Settlement) => written.settle(one).done };
   const lock = (key: string, token: string) => yard.redis.set(yard.names.jobLock('p', key), token);
   return { ...yard, ledger, lock };
 }

@@ -38,7 +38,7 @@ export interface CallsOptions {
 /** A call on its way. `pool` is absent while no live pool serves its tool. */
 interface Sent {
   envelope: Envelope;
-  carrier: string;
+  carrier: string | undefined;
   pool: string | undefined;
   unservedSince: number | undefined;
 }
@@ -164,7 +164,7 @@ export class Calls {
     const settle = async (): Promise<void> => {
       const outcome = outcomeHere(envelope, error);
       const ttlMs = Math.max(0, envelope.deadlineAt - clock.now()) + ledgerTtlMs;
-      const settled = await ledger.settle({ outcome, text: JSON.stringify(outcome), ttlMs, replyTo: '' });
+      const settled = await ledger.settle({ outcome, text: JSON.stringify(outcome), ttlMs, replyTo: '' }).done;
       if (settled.kind !== 'stale') gather.settle(settled.outcome);
       if (sent.pool !== undefined) await queues.withdraw(sent.pool, envelope.key);
     };

@@ -3,7 +3,7 @@ import type { ToolRef } from '@callyard/shared/call';
 import type { Names } from '@callyard/shared/names';
 import type { Redis } from '@callyard/shared/redis';
 import type { Manifest } from '@callyard/shared/tool';
-import { maxSatisfying, rcompare, satisfies } from 'semver';
+import { maxSatisfying, satisfies } from 'semver';
 
 /** The tools that workers serve right now, as this dispatcher last read them from the catalog. */
 export interface LiveTools {
@@ -21,10 +21,18 @@ export interface LiveTools {
   until(names: readonly string[], signal: AbortSignal): Promise<void>;
 }
 
+interface Version {
+  manifest: Manifest;
+  pools: LivePool[];
+}
+
 interface Snapshot {
   pools: ReadonlyMap<string, LivePool>;
-  /** name → version → pools */
-  tools: ReadonlyMap<string, ReadonlyMap<string, { manifest: Manifest; pools: LivePool[] }>>;
+  /** name → version */
+  tools: ReadonlyMap<string, ReadonlyMap<string, Version>>;
+  latest: readonly Manifest[];
+  /** `name@range` → the pools that may run it: ranges are few, and matching one costs more than an enqueue */
+  routes: Map<string, readonly LivePool[]>;
 }
 
 export function watchLiveTools(redis: Redis, names: Names): LiveTools {
@@ -40,16 +48,13 @@ export function watchLiveTools(redis: Redis, names: Names): LiveTools {
   };
 
   return {
-    latest: () => [...snapshot.tools.values()].map((versions) => highest(versions.values()).manifest),
+    latest: () => snapshot.latest,
     find(name, range = '*') {
       const versions = snapshot.tools.get(name);
       const version = versions && best([...versions.keys()], range);
       return version === undefined ? undefined : versions?.get(version)?.manifest;
     },
-    route({ name, range }) {
-      const fitting = [...(snapshot.tools.get(name) ?? [])].filter(([version]) => inRange(version, range));
-      return pickBySlots(fitting.flatMap(([, { pools }]) => pools));
-    },
+    route: (tool) => pickBySlots(poolsFor(tool, snapshot)),
     isLive: (pool) => snapshot.pools.has(pool),
     wasSeen: (name) => seen.has(name),
     refresh,
@@ -72,32 +77,40 @@ export function watchLiveTools(redis: Redis, names: Names): LiveTools {
 }
 
 function index(pools: readonly LivePool[]): Snapshot {
-  const tools = new Map<string, Map<string, { manifest: Manifest; pools: LivePool[] }>>();
+  const tools = new Map<string, Map<string, Version>>();
   for (const pool of pools) {
     for (const manifest of pool.manifests) {
-      const versions = tools.get(manifest.name) ?? new Map<string, { manifest: Manifest; pools: LivePool[] }>();
+      const versions = tools.get(manifest.name) ?? new Map<string, Version>();
       tools.set(manifest.name, versions);
-      const entry = versions.get(manifest.version) ?? { manifest, pools: [] };
-      versions.set(manifest.version, entry);
-      entry.pools.push(pool);
+      const version = versions.get(manifest.version) ?? { manifest, pools: [] };
+      versions.set(manifest.version, version);
+      version.pools.push(pool);
     }
   }
-  return { pools: new Map(pools.map((pool) => [pool.pool, pool])), tools };
+  const latest = [...tools.values()].flatMap((versions) => {
+    const version = best([...versions.keys()], '*');
+    return version === undefined ? [] : (versions.get(version)?.manifest ?? []);
+  });
+  return { pools: new Map(pools.map((pool) => [pool.pool, pool])), tools, latest, routes: new Map() };
 }
 
-const inRange = (version: string, range: string): boolean => satisfies(version, range, { includePrerelease: true });
+function poolsFor({ name, range }: Pick<ToolRef, 'name' | 'range'>, { tools, routes }: Snapshot): readonly LivePool[] {
+  const asked = `${name}@${range}`;
+  const known = routes.get(asked);
+  if (known) return known;
+  const fitting = [...(tools.get(name) ?? [])].filter(([version]) => satisfies(version, range, { includePrerelease: true }));
+  const pools = fitting.flatMap(([, version]) => version.pools);
+  routes.set(asked, pools);
+  return pools;
+}
 
+/** The highest version in the range; a prerelease only where there is nothing else. */
 const best = (versions: string[], range: string): string | undefined =>
   maxSatisfying(versions, range) ?? maxSatisfying(versions, range, { includePrerelease: true }) ?? undefined;
 
-function highest<T extends { manifest: Manifest }>(versions: Iterable<T>): T {
-  const [first] = [...versions].sort((a, b) => rcompare(a.manifest.version, b.manifest.version));
-  if (!first) throw new Error('a tool without a version');
-  return first;
-}
-
 /** Weighted by slots, so that a canary pool of one worker among ten gets a tenth of the calls. */
 function pickBySlots(pools: readonly LivePool[]): string | undefined {
+  if (pools.length < 2) return pools[0]?.pool;
   const slots = pools.map(({ workers }) => workers.reduce((sum, worker) => sum + worker.slots, 0));
   let at = Math.random() * slots.reduce((sum, n) => sum + n, 0);
   return pools.find((_, i) => (at -= slots[i] ?? 0) < 0)?.pool;

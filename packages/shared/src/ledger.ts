@@ -1,4 +1,4 @@
-import { batchByTick } from './batch.ts';
+import { batchByTick, type Underway } from './batch.ts';
 import { parseOutcome, type Outcome } from './call.ts';
 import type { Names } from './names.ts';
 import { loadScript, type Redis } from './redis.ts';
@@ -34,7 +34,7 @@ export type Opened = { kind: 'go' } | { kind: 'stale' } | { kind: 'started' } | 
 
 /** Where outcomes are written, once each. */
 export interface Ledger {
-  settle(settlement: Settlement): Promise<Settled>;
+  settle(settlement: Settlement): Underway<Settled>;
   /** The standing outcomes, in the order of the keys. */
   read(keys: readonly string[]): Promise<(Outcome | undefined)[]>;
   /** Asks whether a call may start; `startMarkMs` > 0 also marks it as started. */
@@ -45,7 +45,7 @@ const settleScript = loadScript('./settle-2n.lua', import.meta.url);
 const openScript = loadScript('./open-3.lua', import.meta.url);
 
 export function createLedger(redis: Redis, names: Names): Ledger {
-  const write = async (batch: Settlement[]): Promise<Settled[]> => {
+  const write = (batch: Settlement[]): Promise<Settled[]> => {
     const keys = batch.flatMap(({ outcome, job }) => [
       names.outcome(outcome.key),
       job ? names.jobLock(job.pool, outcome.key) : names.outcome(outcome.key),
@@ -57,8 +57,9 @@ export function createLedger(redis: Redis, names: Names): Ledger {
       replyTo === '' ? '' : names.noticeChannel(replyTo),
       Buffer.byteLength(text) > maxNoticeBytes ? JSON.stringify(outcome.key) : '',
     ]);
-    const answers = (await settleScript(redis, keys, args)) as string[];
-    return batch.map((settlement, i) => readSettled(settlement, answers[i] ?? ''));
+    return settleScript(redis, keys, args).then((answers) =>
+      batch.map((settlement, i) => readSettled(settlement, (answers as string[])[i] ?? '')),
+    );
   };
   return {
     settle: batchByTick(write, maxBatch),

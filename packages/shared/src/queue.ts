@@ -6,24 +6,12 @@ import type { Redis } from './redis.ts';
 
 export interface CallJob {
   envelope: Envelope;
-  /** the trace context that travels with the job, see telemetry.ts */
-  carrier: string;
+  /** the trace context that travels with the job, if there is a trace */
+  carrier: string | undefined;
 }
 
 /** Jobs one pipeline takes: BullMQ's insert costs Redis 40 µs, so 200 of them hold others up by 8 ms. */
 const maxBulk = 200;
-
-/** Dead letters and finished jobs that stay to be looked at; the ledger does not need them. */
-const kept = {
-  removeOnComplete: true,
-  removeOnFail: { age: 14 * 24 * 3_600, count: 10_000 },
-} as const;
-
-/**
- * How every call is queued. BullMQ must never finish a call by itself, so its own count of attempts is out of reach
- * (the manifest of the running worker decides) and stacks are not stored.
- */
-const jobOptions = { ...kept, attempts: 1_000, backoff: { type: 'custom' }, stackTraceLimit: 0 } as const;
 
 /** The queues of the pools: the only door to BullMQ's `Queue`. */
 export interface CallQueues {
@@ -48,7 +36,8 @@ export function createCallQueues(redis: Redis, names: Names): CallQueues {
       await queue.addBulk(jobs.map(toBullJob));
       return [];
     };
-    const opened = { queue, add: batchByTick(addBulk, maxBulk) };
+    const batched = batchByTick(addBulk, maxBulk);
+    const opened = { queue, add: (job: CallJob) => batched(job).done };
     pools.set(pool, opened);
     return opened;
   };
@@ -63,8 +52,9 @@ export function createCallQueues(redis: Redis, names: Names): CallQueues {
   };
 }
 
+/** Options are few, as Redis decodes and encodes each of them for every job; what all jobs share, the worker sets. */
 const toBullJob = ({ envelope, carrier }: CallJob) => ({
   name: envelope.tool.name,
   data: envelope,
-  opts: { ...jobOptions, jobId: envelope.key, telemetry: { metadata: carrier } },
+  opts: { jobId: envelope.key, ...(carrier === undefined ? {} : { telemetry: { metadata: carrier } }) },
 });

@@ -1,7 +1,7 @@
 import safeRegex from 'safe-regex2';
-import Schema, { Meta } from 'typebox/schema';
+import { Meta } from 'typebox/schema';
 import { nearest } from './nearest.ts';
-import type { JsonSchema, SchemaError } from './schema.ts';
+import { compileSchema, type JsonSchema, type SchemaError } from './schema.ts';
 
 /** What is wrong with a schema, and where in it (a JSON Pointer without its first slash). */
 export interface SchemaProblem {
@@ -30,8 +30,9 @@ function metaProblems(schema: JsonSchema): SchemaProblem[] {
   const dialect = typeof schema.$schema === 'string' ? schema.$schema : draft2020;
   const metaSchema = (Meta as Record<string, JsonSchema>)[dialect] ?? (Meta as Record<string, JsonSchema>)[dialect.replace(/#$/, '')];
   if (!metaSchema) return [{ pointer: '$schema', problem: `the dialect ${dialect} is not known` }];
-  const [, errors] = Schema.Compile(metaSchema).Errors(schema) as unknown as [boolean, SchemaError[]];
-  return onePerPlace(errors).map((error) => ({
+  const compiled = compileSchema(metaSchema);
+  if (compiled.check(schema)) return [];
+  return onePerPlace(compiled.errors(schema)).map((error) => ({
     pointer: error.instancePath.slice(1),
     problem: describe(error, valueAt(schema, error.instancePath)),
   }));

@@ -40,20 +40,22 @@ function follow(schema: unknown, root: JsonSchema): JsonSchema | undefined {
 /** The branch of a union that has the properties of the value. */
 function branchFor(value: object, schema: JsonSchema, root: JsonSchema): JsonSchema {
   if (schema.properties) return schema;
-  const branches = [schema.anyOf, schema.oneOf].flatMap((list): unknown[] => (Array.isArray(list) ? list : []));
-  const shapes = branches.flatMap((branch) => follow(branch, root) ?? ([] as JsonSchema[]));
+  const shapes = branchesOf(schema).map((branch) => follow(branch, root) ?? {});
   const keys = Object.keys(value);
-  return shapes.find(({ properties }) => keys.every((key) => Object.hasOwn((properties ?? {}) as object, key))) ?? schema;
+  return shapes.find(({ properties }) => keys.every((key) => Object.hasOwn(properties ?? {}, key))) ?? schema;
 }
+
+const branchesOf = ({ anyOf, oneOf }: JsonSchema): unknown[] =>
+  [anyOf, oneOf].flatMap((list): unknown[] => (Array.isArray(list) ? list : []));
 
 /** Where it cannot be told, a null stays. */
 function takesNull(schema: unknown, root: JsonSchema): boolean {
   const shape = follow(schema, root);
   if (!shape) return true;
-  const { type, enum: values, const: only, anyOf, oneOf } = shape;
+  const { type, enum: values, const: only } = shape;
   if (Array.isArray(values)) return (values as unknown[]).includes(null);
   if (only !== undefined) return only === null;
-  const branches = [anyOf, oneOf].flatMap((list): unknown[] => (Array.isArray(list) ? list : []));
+  const branches = branchesOf(shape);
   if (branches.length > 0) return branches.some((branch) => takesNull(branch, root));
   if (type === undefined) return true;
   return Array.isArray(type) ? type.includes('null') : type === 'null';

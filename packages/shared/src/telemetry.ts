@@ -111,8 +111,8 @@ export interface ChatAnswer {
 
 /** One call on its way into its queue. Its context is what the worker's spans hang on. */
 export interface SendSpan {
-  /** the context as BullMQ carries it, in `opts.telemetry.metadata` */
-  readonly carrier: string;
+  /** the context as BullMQ carries it, in `opts.telemetry.metadata`; undefined where nothing traces */
+  readonly carrier: string | undefined;
   end(queue: string | undefined): void;
 }
 
@@ -122,7 +122,7 @@ export function startSendSpan(envelope: Envelope): SendSpan {
   const carrier: Record<string, string> = {};
   propagation.inject(trace.setSpan(context.active(), span), carrier);
   return {
-    carrier: JSON.stringify(carrier),
+    carrier: carrier.traceparent === undefined ? undefined : JSON.stringify(carrier),
     end(queue) {
       setFacts(span, { 'messaging.destination.name': queue });
       span.end();

@@ -28,11 +28,11 @@ async function bounded(
   const { abort, envelope } = attempt;
   const leftMs = envelope.deadlineAt - worker.clock.now();
   const { timeoutMs } = manifest.policy;
-  const late =
+  const late = () =>
     leftMs < timeoutMs
       ? new CallError('deadline_exceeded')
       : new CallError('timeout', `The tool took longer than ${timeoutMs} ms.`, { retry: 'backoff' });
-  const timer = setTimeout(() => abort.abort(late), Math.min(timeoutMs, leftMs));
+  const timer = setTimeout(() => abort.abort(late()), Math.min(timeoutMs, leftMs));
   const ended = run();
   try {
     return await endOrAbort(ended, abort.signal, worker.limits.stuckAfterMs);

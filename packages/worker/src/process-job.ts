@@ -5,21 +5,10 @@ import { inProcessSpan, type PickUp, type PickUpEnd } from '@callyard/shared/tel
 import type { Attempt, Verdict, WorkerContext } from './attempt.ts';
 import type { HeldJobs } from './held-jobs.ts';
 import { runCall } from './run-call.ts';
-import { waitsUntil, type CallProgress } from './waits.ts';
+import { resume, type CallProgress } from './call-progress.ts';
 
 /** How long a job that needs a newer worker stays away from this one. */
 const tooNewDelayMs = 1_000;
-
-/** Thrown to BullMQ to spend an attempt; `delayMs` is read by the worker's backoff strategy. */
-export class RetryLater extends Error {
-  readonly delayMs: number;
-
-  constructor(why: string, delayMs: number) {
-    super(why);
-    this.name = 'RetryLater';
-    this.delayMs = delayMs;
-  }
-}
 
 /** The BullMQ job of a call: parse, run, and tell BullMQ what becomes of it. */
 export async function processJob(
@@ -61,12 +50,11 @@ function attemptOf(
     envelope,
     pool,
     token,
-    attempt: job.attemptsMade + 1,
     lost: job.stalledCounter,
     firstPickUp: job.attemptsStarted <= 1,
     pickedUpAt: now,
     abort,
-    ...waitsUntil(now, job.progress, envelope),
+    ...resume(now, job.progress, envelope),
   };
 }
 
@@ -99,7 +87,6 @@ async function conclude(job: Job, attempt: Attempt, verdict: Verdict, worker: Wo
       throw new WaitingError();
     case 'retry':
       await remember(job, attempt, verdict.spendsAttempt ? 'retry' : 'retry_after', worker);
-      if (verdict.spendsAttempt) throw new RetryLater(`${verdict.error.code}: ${verdict.error.message}`, verdict.delayMs);
       return delay(job, attempt.token, verdict.delayMs);
   }
 }
@@ -107,7 +94,9 @@ async function conclude(job: Job, attempt: Attempt, verdict: Verdict, worker: Wo
 /** A dead letter goes to BullMQ's failed set, where it can be looked at and retried. */
 function finish({ status, error, settledBy }: Outcome): Outcome['status'] {
   if (error && failures[error.code].deadLetter && settledBy === 'worker') {
-    throw new UnrecoverableError(`${error.code}: ${error.message}`);
+    const dead = new UnrecoverableError(`${error.code}: ${error.message}`);
+    delete dead.stack; // BullMQ would store it
+    throw dead;
   }
   return status;
 }
@@ -119,13 +108,14 @@ async function delay(job: Job, token: string, delayMs: number): Promise<never> {
 
 async function remember(
   job: Job,
-  { waits, retryAfters }: Attempt,
+  { waits, attempt, retryAfters }: Attempt,
   reason: CallProgress['waiting']['reason'],
   { clock }: WorkerContext,
 ): Promise<void> {
   const progress: CallProgress = {
     waits: [...waits],
     waiting: { reason, since: clock.now() },
+    attempts: attempt - (reason === 'retry' ? 0 : 1),
     retryAfters: retryAfters + (reason === 'retry_after' ? 1 : 0),
   };
   await job.updateProgress(progress);
@@ -155,6 +145,6 @@ async function refuseBroken(
     worker: worker.id,
   };
   const { ledgerTtlMs: ttlMs } = worker.limits;
-  await worker.ledger.settle({ outcome, text: JSON.stringify(outcome), ttlMs, replyTo: '', job: { pool, token } });
+  await worker.ledger.settle({ outcome, text: JSON.stringify(outcome), ttlMs, replyTo: '', job: { pool, token } }).done;
   return outcome.status;
 }

@@ -25,9 +25,9 @@ export async function runCall(attempt: Attempt, worker: WorkerContext): Promise<
       (error: unknown) => failedOrRetry(error, attempt, worker, startedAt),
     );
     if ('kind' in end) return end;
-    const outcome = await settle(end, attempt, worker);
-    record(outcome, attempt, worker);
-    return { kind: 'settled', outcome };
+    await settle(end, attempt, worker);
+    record(end, attempt, worker);
+    return { kind: 'settled', outcome: end };
   } catch (error) {
     return withoutOutcome(error);
   }

@@ -1,16 +1,45 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Outcome } from '@callyard/shared/call';
-import { Interruption, type Attempt, type WorkerContext } from './attempt.ts';
+import type { Settlement } from '@callyard/shared/ledger';
+import type { Attempt, WorkerContext } from './attempt.ts';
 
-/** Writes the outcome, unless one stands already: then that one holds. Rejects when the job is no longer ours. */
-export async function settle(outcome: Outcome, attempt: Attempt, worker: WorkerContext): Promise<Outcome> {
+/** Pause between two tries to write an outcome that Redis would not take. */
+const againMs = 1_000;
+
+/**
+ * Sends the outcome to the ledger and returns when it is on its way, not when it is answered: BullMQ's own script for
+ * the job follows on the same connection, so Redis runs both in order and a call costs one round trip, not two
+ * (a third more calls a second, `bench turns` at concurrency 256). The same lock fences both: a worker that lost the
+ * job writes neither. An outcome that stands already is adopted by whoever reads the ledger.
+ */
+export async function settle(outcome: Outcome, attempt: Attempt, worker: WorkerContext): Promise<void> {
   const { envelope, pool, token } = attempt;
-  const settled = await worker.ledger.settle({
+  const settlement: Settlement = {
     outcome,
     text: JSON.stringify(outcome),
     ttlMs: Math.max(0, envelope.deadlineAt - worker.clock.now()) + worker.limits.ledgerTtlMs,
     replyTo: envelope.replyTo,
     job: { pool, token },
-  });
-  if (settled.kind === 'stale') throw new Interruption('lock-lost');
-  return settled.outcome;
+  };
+  const { sent, done } = worker.ledger.settle(settlement);
+  done.then(
+    (settled) => {
+      if (settled.kind === 'written') return;
+      worker.log.info({ event: `settle.${settled.kind}`, job_id: outcome.key }, 'somebody else has the call, or settled it');
+    },
+    (error: unknown) => settleAgain(settlement, error, worker),
+  );
+  await sent;
+}
+
+/** Redis refused the write (it is full, say), but may have finished the job: then only this process has the outcome. */
+async function settleAgain({ job: _fence, ...settlement }: Settlement, error: unknown, worker: WorkerContext): Promise<void> {
+  const { key } = settlement.outcome;
+  worker.log.error({ err: error, job_id: key }, 'an outcome could not be written; it is tried again');
+  const until = worker.clock.now() + settlement.ttlMs;
+  while (worker.clock.now() < until) {
+    await delay(againMs, undefined, { ref: false });
+    const written = await worker.ledger.settle(settlement).done.catch(() => undefined);
+    if (written) return;
+  }
 }

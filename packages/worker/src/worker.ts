@@ -8,14 +8,14 @@ import { createLedger } from '@callyard/shared/ledger';
 import { createLogger } from '@callyard/shared/log';
 import { createNames } from '@callyard/shared/names';
 import { createRedactor } from '@callyard/shared/redact';
-import { connectRedis, openRedis } from '@callyard/shared/redis';
+import { openRedis, type Redis } from '@callyard/shared/redis';
 import { manifestHash, type Tool } from '@callyard/shared/tool';
 import { createToolSet } from '@callyard/shared/tool-set';
 import type { Logger } from 'pino';
 import { Interruption, type WorkerContext } from './attempt.ts';
 import { watchHeldJobs, type HeldJobs } from './held-jobs.ts';
 import { stopIsolated } from './isolate.ts';
-import { processJob, RetryLater } from './process-job.ts';
+import { processJob } from './process-job.ts';
 import { watchStuckHandlers } from './stuck.ts';
 
 /** Everything has the default of shared/config.ts; only the tools are needed. */
@@ -46,7 +46,6 @@ export async function createWorker({ tools, log: ownLog, ...options }: WorkerOpt
   const log = (ownLog ?? createLogger({ name: 'callyard-worker', level: config.logLevel })).child({ worker: entry.id });
   const names = createNames(config.prefix);
   const redis = await openRedis({ url: config.redisUrl, name: `callyard-worker:${entry.id}`, log });
-  const blocking = connectRedis({ url: config.redisUrl, name: `callyard-worker:${entry.id}:fetch`, log });
   const clock = await startClock(redis);
   const held = watchHeldJobs(config.lockMs);
   const stuck = watchStuckHandlers(config.maxStuck, (names) => {
@@ -63,7 +62,7 @@ export async function createWorker({ tools, log: ownLog, ...options }: WorkerOpt
     limits: config,
     stuck,
   };
-  const bull = fetchJobs(config, entry, blocking, redis, held, context);
+  const bull = fetchJobs(config, entry, redis, held, context);
   let membership: Membership | undefined;
   const { promise: stopped, resolve: reportStopped } = Promise.withResolvers<'closed' | 'stuck'>();
 
@@ -81,7 +80,6 @@ export async function createWorker({ tools, log: ownLog, ...options }: WorkerOpt
     held.stop();
     clock.stop();
     redis.disconnect();
-    blocking.disconnect();
   };
 
   try {
@@ -112,8 +110,7 @@ function describeWorker(tools: readonly Tool[], slots: number): WorkerEntry {
 function fetchJobs(
   config: WorkerConfig,
   entry: WorkerEntry,
-  connection: ReturnType<typeof connectRedis>,
-  redis: ReturnType<typeof connectRedis>,
+  connection: Redis,
   held: HeldJobs,
   context: WorkerContext,
 ): BullWorker {
@@ -131,7 +128,9 @@ function fetchJobs(
       stalledInterval: config.stalledCheckMs,
       // BullMQ would fail a job without asking the processor; losses are counted by `resolve` instead.
       maxStalledCount: Number.MAX_SAFE_INTEGER,
-      settings: { backoffStrategy: (_made, _type, error) => (error instanceof RetryLater ? error.delayMs : 0) },
+      // Done calls live in the ledger; failed jobs are the dead letters.
+      removeOnComplete: { count: 0 },
+      removeOnFail: { age: 14 * 24 * 3_600, count: 10_000 },
     },
   );
   bull.on('locksRenewed', ({ jobIds }) => held.renewed(jobIds));
