@@ -8,4 +8,6 @@ export { ModelError } from './model.ts';
 export type * from './model.ts';
 export { toolCallsOf } from './read-calls.ts';
 export type { PrincipalInput } from '@callyard/shared/principal';
+export { openaiChat } from './models/openai-chat.ts';
+export type { OpenaiChatOptions } from './models/openai-chat.ts';
 export { scriptedModel } from './models/scripted.ts';

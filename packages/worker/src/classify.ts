@@ -1,4 +1,5 @@
 import { CallError, failures, type Retry } from '@callyard/shared/failure';
+import { retryAfterMs } from '@callyard/shared/retry-after';
 
 /** Longer messages say nothing more to a model. */
 const maxMessage = 2_000;
@@ -30,14 +31,6 @@ function retryFor(status: number, error: Error): Retry {
   return afterMs === undefined ? 'backoff' : { afterMs };
 }
 
-/** Seconds or an HTTP date (RFC 9110 §10.2.3), as milliseconds from now. */
-export function retryAfterMs(value: string | null | undefined): number | undefined {
-  if (value === null || value === undefined || value.trim() === '') return undefined;
-  const seconds = Number(value);
-  const ms = Number.isFinite(seconds) ? seconds * 1_000 : Date.parse(value) - Date.now();
-  return Number.isFinite(ms) ? Math.max(0, Math.round(ms)) : undefined;
-}
-
 /** The HTTP status in the shapes that clients throw: `status`, `statusCode`, `response.status`. */
 function statusOf(error: Error): number | undefined {
   const { status, statusCode, response } = error as { status?: unknown; statusCode?: unknown; response?: { status?: unknown } };
@@ -53,7 +46,7 @@ function headersOf(error: Error): ((name: string) => string | null | undefined) 
   return (name) => (found as Record<string, string | undefined>)[name];
 }
 
-const connectionCodes = /^(ECONN|ENOTFOUND|ENETUNREACH|EHOSTUNREACH|EAI_AGAIN|EPIPE|ETIMEDOUT|UND_ERR_)/;
+const connectionCodes = /^(ECONN|ENOTFOUND|ENETUNREACH|EHOSTUNREACH|EAI_AGAIN|EPIPE|ETIMEDOUT|UND_ERR_(CONNECT|HEADERS|BODY)_TIMEOUT|UND_ERR_(SOCKET|CLOSED|DESTROYED))/;
 
 /** Looks through causes, as `fetch failed` tells its reason only there. */
 function isConnectionError(error: unknown, depth = 0): boolean {

@@ -1,0 +1,60 @@
+import { DatabaseSync, constants, type SQLInputValue } from 'node:sqlite';
+import { ToolError } from '@callyard/shared/failure';
+
+export interface ReadOnlySqlOptions {
+  /** path of an SQLite database */
+  file: string;
+  /** more rows are refused; default 200 */
+  maxRows?: number;
+}
+
+export interface ReadOnlySql {
+  /** The rows of one SELECT. Integers beyond 2^53 come as text. */
+  query(sql: string, parameters?: readonly SQLInputValue[]): Record<string, unknown>[];
+  close(): void;
+}
+
+/** What a statement may do: read tables and call functions; nothing else is even prepared. */
+const allowed = new Set<number>([constants.SQLITE_SELECT, constants.SQLITE_READ, constants.SQLITE_FUNCTION, constants.SQLITE_RECURSIVE]);
+const refusedFunctions = new Set(['load_extension', 'readfile', 'writefile', 'edit', 'fts3_tokenizer']);
+
+/**
+ * SELECTs on an SQLite database and nothing else: opened read-only, and SQLite's authorizer refuses every other action
+ * while it prepares a statement. SQLite runs in this thread, so a query that computes for long holds the whole worker
+ * up: give such a tool `policy.isolate`, whose timeout kills it.
+ * @throws ToolError
+ */
+export function readOnlySql({ file, maxRows = 200 }: ReadOnlySqlOptions): ReadOnlySql {
+  const database = new DatabaseSync(file, { readOnly: true, allowExtension: false });
+  database.setAuthorizer((action, _table, name) => {
+    const harmless = allowed.has(action) && !(action === constants.SQLITE_FUNCTION && refusedFunctions.has(String(name).toLowerCase()));
+    return harmless ? constants.SQLITE_OK : constants.SQLITE_DENY;
+  });
+  return {
+    query(sql, parameters = []) {
+      try {
+        return rowsOf(database, sql, parameters, maxRows);
+      } catch (error) {
+        if (error instanceof ToolError) throw error;
+        throw new ToolError(`The query cannot be run: ${error instanceof Error ? error.message : String(error)}.`);
+      }
+    },
+    close: () => database.close(),
+  };
+}
+
+function rowsOf(database: DatabaseSync, sql: string, parameters: readonly SQLInputValue[], maxRows: number) {
+  const statement = database.prepare(sql);
+  statement.setReadBigInts(true);
+  const rows: Record<string, unknown>[] = [];
+  for (const row of statement.iterate(...parameters)) {
+    if (rows.length === maxRows) throw new ToolError(`More than ${maxRows} rows.`, { suggestion: 'Add a LIMIT, or count.' });
+    rows.push(Object.fromEntries(Object.entries(row).map(([name, value]) => [name, plain(value)])));
+  }
+  return rows;
+}
+
+function plain(value: unknown): unknown {
+  if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
+  return value instanceof Uint8Array ? Buffer.from(value).toString('base64') : value;
+}
