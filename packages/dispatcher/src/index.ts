@@ -11,3 +11,6 @@ export type { PrincipalInput } from '@callyard/shared/principal';
 export { openaiChat } from './models/openai-chat.ts';
 export type { OpenaiChatOptions } from './models/openai-chat.ts';
 export { scriptedModel } from './models/scripted.ts';
+export { toAnthropicTool } from './models/anthropic-tool.ts';
+export { toChatTool } from './models/chat-wire.ts';
+export { toolNames } from './models/tool-names.ts';

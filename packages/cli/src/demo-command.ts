@@ -1,0 +1,70 @@
+import { fileURLToPath } from 'node:url';
+import { createDispatcher, openaiChat, scriptedModel, type Dispatcher, type Model } from '@callyard/dispatcher';
+import { environmentWith, givenRedisUrl, loadConfig } from '@callyard/shared/config';
+import { createLogger } from '@callyard/shared/log';
+import { renderCalls, renderConversation, renderTrace, type PlayedScene } from './demo/report.ts';
+import { scenes, scriptedLine, type Scene } from './demo/scenes.ts';
+import { startLocalRedis } from './local-redis/index.ts';
+import { startOtlpReceiver } from './otlp-receiver.ts';
+import { startTracing } from './telemetry.ts';
+import { startWorkers, stopWorkers } from './worker-processes.ts';
+
+const log = (line: string) => console.log(line);
+
+const main = new URL('./main.ts', import.meta.url);
+const toolsFolder = fileURLToPath(new URL('../../../examples/tools', import.meta.url));
+
+/** `callyard demo`: everything real but the model, and that too with OPENAI_API_KEY. */
+export async function demoCommand({ javascriptRedis = false }: { javascriptRedis?: boolean }): Promise<void> {
+  const config = loadConfig('dispatcher');
+  const redis = await startLocalRedis({
+    url: givenRedisUrl(),
+    allowJavaScript: true,
+    log,
+    ...(javascriptRedis ? { force: 'javascript' as const } : {}),
+  });
+  const receiver = await startOtlpReceiver();
+  const tracing = startTracing('callyard-demo', { ...config, otlpEndpoint: receiver.endpoint });
+  const env = environmentWith({ REDIS_URL: redis.url, OTEL_EXPORTER_OTLP_ENDPOINT: receiver.endpoint });
+  const workers = await startWorkers(2, { script: main, args: ['worker', '--tools', toolsFolder], env });
+  log(`Workers: ${workers.map(({ id }) => id).join(', ')}\n`);
+  const dispatcher = await createDispatcher({ ...config, redisUrl: redis.url, log: createLogger({ name: 'demo', level: 'error' }) });
+  try {
+    const played = await playAll(dispatcher);
+    await stopWorkers(workers);
+    await tracing.shutdown();
+    log(`${renderCalls(played)}\n\n${renderTrace(played, receiver.spans)}`);
+  } finally {
+    await dispatcher.close();
+    await stopWorkers(workers);
+    receiver.stop();
+    await redis.stop();
+  }
+}
+
+async function playAll(dispatcher: Dispatcher): Promise<PlayedScene[]> {
+  const { apiKey, baseUrl, model } = loadConfig('model');
+  const real = apiKey === '' ? undefined : openaiChat({ apiKey, model, ...(baseUrl === '' ? {} : { baseURL: baseUrl }) });
+  log(real ? `Model: ${model}\n` : 'Model: scripted (set OPENAI_API_KEY to ask a real one)\n');
+  const played: PlayedScene[] = [];
+  for (const scene of scenes) {
+    const one = await play(scene, dispatcher, real ?? scriptedModel(scriptedLine(scene)));
+    log(`${renderConversation(one)}\n`);
+    played.push(one);
+  }
+  return played;
+}
+
+async function play(scene: Scene, dispatcher: Dispatcher, model: Model): Promise<PlayedScene> {
+  const { principal, question, tools } = scene;
+  const startedAt = performance.now();
+  const result = await dispatcher.run({
+    messages: [{ role: 'user', content: question }],
+    principal,
+    model,
+    conversationId: `demo-${principal.userId}`,
+    ...(tools === undefined ? {} : { tools }),
+  });
+  if (result.state !== 'completed') log(`   the run ended as ${result.state}: ${result.error}`);
+  return { scene, result, elapsedMs: performance.now() - startedAt };
+}
