@@ -14,6 +14,6 @@ export const quoteShipping = defineTool({
   policy: { effects: 'none', timeoutMs: 5_000 },
   async handler({ city, kilograms }, { signal }) {
     await delay(800, undefined, { signal });
-    return { city, price: Math.round((6.5 + kilograms * 2.2) * 100) / 100, currency: 'EUR' };
+    return { city, price: Math.round((4.5 + city.length * 0.35 + kilograms * 2.2) * 100) / 100, currency: 'EUR' };
   },
 });

@@ -8,6 +8,9 @@ export interface HeldJobs {
   renewed(keys: readonly string[]): void;
   /** BullMQ says these locks are no longer ours */
   lost(keys: readonly string[]): void;
+  /** From now on this worker takes no job: one that was fetched on the way goes straight back. */
+  close(): void;
+  readonly closed: boolean;
   abortAll(reason: Interruption): void;
   /** resolves when no job is held; at once when none is */
   idle(): Promise<void>;
@@ -27,6 +30,7 @@ interface Held {
 export function watchHeldJobs(lockMs: number): HeldJobs {
   const held = new Map<string, Held>();
   let onIdle: (() => void)[] = [];
+  let closed = false;
 
   const lose = (key: string): void => held.get(key)?.abort.abort(new Interruption('lock-lost'));
   const timer = setInterval(() => {
@@ -53,6 +57,12 @@ export function watchHeldJobs(lockMs: number): HeldJobs {
       }
     },
     lost: (keys) => keys.forEach(lose),
+    close() {
+      closed = true;
+    },
+    get closed() {
+      return closed;
+    },
     abortAll(reason) {
       for (const { abort } of held.values()) abort.abort(reason);
     },

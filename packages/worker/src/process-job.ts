@@ -19,6 +19,7 @@ export async function processJob(
   worker: WorkerContext,
 ): Promise<Outcome['status']> {
   const key = job.id ?? '';
+  if (held.closed) return toFront(job, token); // BullMQ's blocking fetch outlives its pause
   const parsed = parseEnvelope(job.data);
   if (parsed.kind === 'too-new') return delay(job, token, tooNewDelayMs);
   if (parsed.kind === 'broken') return refuseBroken(job, token, pool, parsed.why, worker);
@@ -83,8 +84,7 @@ async function conclude(job: Job, attempt: Attempt, verdict: Verdict, worker: Wo
       throw new WaitingError(); // BullMQ takes it for moved elsewhere, which it is
     case 'hand-back':
       await remember(job, attempt, verdict.reason, worker);
-      await job.moveToWait(attempt.token);
-      throw new WaitingError();
+      return toFront(job, attempt.token);
     case 'retry':
       await remember(job, attempt, verdict.spendsAttempt ? 'retry' : 'retry_after', worker);
       return delay(job, attempt.token, verdict.delayMs);
@@ -99,6 +99,12 @@ function finish({ status, error, settledBy }: Outcome): Outcome['status'] {
     throw dead;
   }
   return status;
+}
+
+/** Back to the head of the line, where the next free worker finds it. */
+async function toFront(job: Job, token: string): Promise<never> {
+  await job.moveToWait(token);
+  throw new WaitingError();
 }
 
 async function delay(job: Job, token: string, delayMs: number): Promise<never> {

@@ -73,6 +73,7 @@ export async function createWorker({ tools, log: ownLog, ...options }: WorkerOpt
   };
   const drain = async (): Promise<void> => {
     await membership?.leave().catch((error: unknown) => log.warn({ err: error }, 'could not leave the catalog'));
+    held.close();
     await bull.pause(true);
     await letJobsEnd(held, config);
     await bull.close(held.count > 0);
@@ -126,6 +127,8 @@ function fetchJobs(
       concurrency: config.concurrency,
       lockDuration: config.lockMs,
       stalledInterval: config.stalledCheckMs,
+      // Seconds. A worker that is frozen while it blocks swallows the wake-up of a job; the others find it after this.
+      drainDelay: 1,
       // BullMQ would fail a job without asking the processor; losses are counted by `resolve` instead.
       maxStalledCount: Number.MAX_SAFE_INTEGER,
       // Done calls live in the ledger; failed jobs are the dead letters.

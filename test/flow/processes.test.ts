@@ -1,0 +1,118 @@
+import { describe, expect, it } from 'vitest';
+import { principal, setup, toolCall, type Callyard } from '../support/setup.ts';
+import { ended, workerProcesses } from '../support/worker-process.ts';
+
+/** Resolves when this many handlers have started since the watch began. */
+async function watchStarts(yard: Callyard) {
+  const subscriber = yard.redis.duplicate();
+  let count = 0;
+  let check = () => {};
+  subscriber.on('message', () => {
+    count += 1;
+    check();
+  });
+  await subscriber.subscribe(`{${yard.prefix}:0}:started`);
+  return {
+    reach: (wanted: number) =>
+      new Promise<void>((resolve) => {
+        check = () => {
+          if (count >= wanted) resolve();
+        };
+        check();
+      }),
+    stop: () => subscriber.disconnect(),
+  };
+}
+
+const naps = (count: number, name = 'nap', ms = 700) => Array.from({ length: count }, () => toolCall(name, { ms }));
+
+describe('worker processes', () => {
+  it('killed by kill -9 lose their calls to the others, each call with one outcome', async () => {
+    const yard = await setup();
+    const [victim, survivor] = await workerProcesses(yard, 2);
+    const dispatcher = await yard.dispatcher({ unservedMs: 20_000 });
+    const starts = await watchStarts(yard);
+    const running = dispatcher.execute(naps(10), { principal });
+    await starts.reach(10);
+    victim?.process.kill('SIGKILL');
+    const { outcomes } = await running;
+    starts.stop();
+    expect(outcomes.map(({ status }) => status)).toEqual(Array.from({ length: 10 }, () => 'completed'));
+    const lost = outcomes.filter((outcome) => outcome.lost > 0);
+    expect(lost.length).toBeGreaterThan(0);
+    expect(outcomes.every(({ worker }) => worker === survivor?.id || worker === victim?.id)).toBe(true);
+    expect(lost.every(({ worker, attempts }) => worker === survivor?.id && attempts === 1)).toBe(true);
+  });
+
+  it('killed while they run an at-most-once call leave it unknown, not repeated', async () => {
+    const yard = await setup();
+    const [victim] = await workerProcesses(yard, 1);
+    const dispatcher = await yard.dispatcher({ unservedMs: 20_000 });
+    const starts = await watchStarts(yard);
+    const running = dispatcher.execute(naps(1, 'nap_once', 5_000), { principal, key: 'once' });
+    await starts.reach(1);
+    await workerProcesses(yard, 1);
+    victim?.process.kill('SIGKILL');
+    const { outcomes } = await running;
+    starts.stop();
+    expect(outcomes[0]).toMatchObject({ status: 'failed', error: { code: 'outcome_unknown' }, lost: 1 });
+    expect(await yard.redis.llen(`{${yard.prefix}:0}:starts:${outcomes[0]?.key}`)).toBe(1);
+  });
+
+  it('stopped past their lock and let go again can settle nothing any more', async () => {
+    const yard = await setup();
+    const [frozen, awake] = await workerProcesses(yard, 2);
+    const dispatcher = await yard.dispatcher({ unservedMs: 20_000 });
+    const starts = await watchStarts(yard);
+    const running = dispatcher.execute(naps(10, 'nap', 400), { principal });
+    await starts.reach(10);
+    frozen?.process.kill('SIGSTOP');
+    const { outcomes } = await running;
+    frozen?.process.kill('SIGCONT');
+    starts.stop();
+    expect(outcomes.every(({ status }) => status === 'completed')).toBe(true);
+    expect(outcomes.some(({ lost }) => lost === 1)).toBe(true);
+    const again = await dispatcher.execute(naps(4, 'nap', 10), { principal });
+    expect(again.outcomes.every(({ status }) => status === 'completed')).toBe(true);
+    const standing = await Promise.all(outcomes.map(({ key }) => yard.redis.get(yard.names.outcome(key))));
+    expect(standing.map((text) => JSON.parse(text ?? '{}') as unknown)).toEqual(outcomes);
+    expect(awake).toBeDefined();
+  });
+
+  it('asked to stop hand running calls back without spending an attempt', async () => {
+    const yard = await setup();
+    const [leaving] = await workerProcesses(yard, 1);
+    const dispatcher = await yard.dispatcher({ unservedMs: 20_000 });
+    const starts = await watchStarts(yard);
+    const calls = Array.from({ length: 3 }, () => toolCall('long_nap_first'));
+    const running = dispatcher.execute(calls, { principal });
+    await starts.reach(3);
+    const [staying] = await workerProcesses(yard, 1);
+    leaving?.process.kill('SIGTERM');
+    const { outcomes } = await running;
+    starts.stop();
+    expect(await ended(leaving as NonNullable<typeof leaving>)).toBe(0);
+    expect(outcomes.map(({ status, attempts, lost, worker }) => [status, attempts, lost, worker])).toEqual(
+      Array.from({ length: 3 }, () => ['completed', 1, 0, staying?.id]),
+    );
+    expect(outcomes[0]?.waits.map(({ reason }) => reason)).toEqual(['queue', 'shutdown']);
+  });
+
+  it('with a blocked event loop lose the call, which ends as lost past its maxLost', async () => {
+    const yard = await setup();
+    await workerProcesses(yard, 2);
+    const dispatcher = await yard.dispatcher({ unservedMs: 20_000 });
+    const { outcomes } = await dispatcher.execute([toolCall('block', { ms: 2_500 })], { principal });
+    expect(outcomes[0]).toMatchObject({ status: 'failed', error: { code: 'lost' }, lost: 1 });
+  });
+
+  it('kill an isolated handler that never gives the processor back, and serve on', async () => {
+    const yard = await setup();
+    await workerProcesses(yard, 1);
+    const dispatcher = await yard.dispatcher();
+    const calls = [toolCall('isolated_block'), toolCall('nap', { ms: 1 })];
+    const { outcomes } = await dispatcher.execute(calls, { principal });
+    expect(outcomes[0]).toMatchObject({ status: 'failed', error: { code: 'timeout' } });
+    expect(outcomes[1]?.status).toBe('completed');
+  });
+});

@@ -1,0 +1,62 @@
+import { describe, expect, it } from 'vitest';
+import { expectKept, textFiles, type Check } from './source-files.ts';
+
+const scripts = textFiles.filter(({ path }) => path.endsWith('.lua'));
+
+/** The header is the comment a script begins with. Indexes are compared as `2i-1`, however they are written. */
+function uses(text: string) {
+  const [header = '', ...rest] = text.split(']]\n');
+  const indexes = (part: string, table: string) =>
+    new Set([...part.matchAll(new RegExp(`\\b${table}\\[(.+?)\\]`, 'g'))].map(([, index = '']) => index.replace(/[\s*]/g, '')));
+  const code = rest.join(']]\n');
+  return { code, of: (table: string) => ({ documented: indexes(header, table), used: indexes(code, table) }) };
+}
+
+/** `open-3.lua` has KEYS[1] to KEYS[3]; `settle-2n.lua` has KEYS[2i-1] and KEYS[2i] for each i of `#KEYS / 2`. */
+function keysInName(path: string): { count: number; each: boolean; indexes: Set<string> } {
+  const [, digits, each] = /-(\d+)(n?)\.lua$/.exec(path) ?? [];
+  const count = Number(digits ?? 0);
+  const indexes = Array.from({ length: count }, (_, position) => {
+    const before = count - 1 - position;
+    if (!each) return String(position + 1);
+    return `${count === 1 ? '' : count}i${before === 0 ? '' : -before}`;
+  });
+  return { count, each: each === 'n', indexes: new Set(indexes) };
+}
+
+const numberOfKeys: Check = ({ path, text }) => {
+  const { count, each, indexes } = keysInName(path);
+  const { code, of } = uses(text);
+  const { used } = of('KEYS');
+  const complaints = used.symmetricDifference(indexes).size > 0 ? [`uses KEYS ${[...used].join(', ')}`] : [];
+  if (each && count > 1 && !code.includes(`#KEYS / ${count}`)) complaints.push(`does not take its keys in groups of ${count}`);
+  return complaints;
+};
+
+const documented: Check = ({ text }) =>
+  ['KEYS', 'ARGV'].flatMap((table) => {
+    const { documented: told, used } = uses(text).of(table);
+    return [...told.symmetricDifference(used)].map((index) => `${table}[${index}] is documented or used, not both`);
+  });
+
+describe('Lua scripts', () => {
+  it('have the number of their keys in their name', () => {
+    expect(scripts.map(({ path }) => path)).toContain('packages/shared/src/settle-2n.lua');
+    expectKept(numberOfKeys, scripts, [
+      ['open-2.lua', '--[[\n]]\nredis.call("GET", KEYS[1])'],
+      ['open-1.lua', '--[[\n]]\nredis.call("GET", KEYS[1], KEYS[2])'],
+      ['open.lua', '--[[\n]]\nredis.call("GET", KEYS[1])'],
+      ['open-2n.lua', '--[[\n]]\nfor i = 1, #KEYS do redis.call("GET", KEYS[2 * i - 1], KEYS[2 * i]) end'],
+      ['open-2n.lua', '--[[\n]]\nfor i = 1, #KEYS / 2 do redis.call("GET", KEYS[2 * i]) end'],
+    ]);
+  });
+
+  it('say in their header what every key and argument is, and nothing that is not used', () => {
+    expectKept(documented, scripts, [
+      ['open-1.lua', '--[[\n  KEYS[1] outcome\n]]\nredis.call("GET", KEYS[1], ARGV[1])'],
+      ['open-1.lua', '--[[\n  KEYS[1] outcome\n  ARGV[1] ttl\n]]\nredis.call("GET", KEYS[1])'],
+      ['open-1.lua', 'redis.call("GET", KEYS[1])'],
+      ['open-2n.lua', '--[[\n  KEYS[2i] lock\n]]\nredis.call("GET", KEYS[2 * i - 1])'],
+    ]);
+  });
+});

@@ -1,0 +1,36 @@
+import { onTestFinished } from 'vitest';
+import { startWorkers, type WorkerProcess } from '../../packages/cli/src/worker-processes.ts';
+import { environmentWith } from '@callyard/shared/config';
+import type { Callyard } from './setup.ts';
+
+const main = new URL('../../packages/cli/src/main.ts', import.meta.url);
+const tools = new URL('./process-tools.ts', import.meta.url).pathname;
+
+/** Recovery in tenths of a second, where the default profile takes seconds. */
+export const quickProfile = {
+  CALLYARD_LOCK_MS: '1000',
+  CALLYARD_STALLED_CHECK_MS: '300',
+  CALLYARD_HEARTBEAT_MS: '300',
+  CALLYARD_SHUTDOWN_GRACE_MS: '200',
+  CALLYARD_STUCK_AFTER_MS: '200',
+};
+
+/** Worker processes as `callyard worker` starts them, ended with the test. */
+export async function workerProcesses(
+  yard: Callyard,
+  count: number,
+  settings: Record<string, string> = {},
+): Promise<WorkerProcess[]> {
+  const own = { REDIS_URL: yard.redisUrl, CALLYARD_PREFIX: yard.prefix, ...quickProfile, ...settings };
+  const workers = await startWorkers(count, { script: main, args: ['worker', '--tools', tools], env: environmentWith(own) });
+  onTestFinished(() => {
+    for (const { process: child } of workers) child.kill('SIGKILL');
+  });
+  return workers;
+}
+
+/** Resolves when the process is gone. */
+export function ended({ process: child }: WorkerProcess): Promise<number | null> {
+  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve(child.exitCode);
+  return new Promise((resolve) => child.once('exit', resolve));
+}
