@@ -29,7 +29,8 @@ const bullmq =
     target === 'bullmq' && values.some((value) => value === '*' || value === 'default' || name.test(value));
 
 const step = /^packages\/worker\/src\/(resolve|authorize|validate|open|execute|redact|settle|record)\.ts$/;
-const readsEnvironment = /\bprocess\s*\??\.\s*env\b|\bprocess\s*\[|\}\s*=\s*process\b|['"](node:)?process['"]/;
+const readsEnvironment =
+  /\bprocess\s*\??\.\s*env\b|\bprocess\s*\[|\benv\b[^}]*\}\s*=\s*process\b|^import\b.*['"](node:)?process['"]/m;
 
 describe('imports', () => {
   it('are read as they are written', () => {

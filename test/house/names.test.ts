@@ -21,7 +21,7 @@ describe('names', () => {
     ]);
   });
 
-  it('nothing is exported as default, vitest.config.ts excepted, where vitest wants it', () => {
+  it('nothing is a default export but the configuration vitest asks for', () => {
     const files = codeFiles.filter(({ path }) => path !== 'vitest.config.ts');
     expectKept(never(/^\s*export default\b|\bas default\b/), files, [
       ['a.ts', joined('export ', 'default function run() {}')],

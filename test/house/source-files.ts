@@ -21,13 +21,20 @@ export type Check = (file: SourceFile) => string[];
 const root = new URL('../../', import.meta.url);
 const folders = ['packages', 'test', 'bench', 'examples', 'scripts', 'deploy', 'docs', '.ci', '.'];
 
+/*
+ * oxfmt keeps every import statement at the start of a line, so no parser is needed. A clause holds only names, commas,
+ * braces and stars: that tells `export … from` from other exports.
+ */
+const statement = /^(?:import|export)\s+(?:(type)\s+)?([\w$*{][\w$*{},\s]*?)\s*from\s*['"]([^'"]+)['"]/gm;
+const bare = /^import\s*['"]([^'"]+)['"]|\b(?:import|require)\(\s*['"`]([^'"`]+)['"`]/gm;
+
 /** Every text we wrote, by its path from the root. */
 export const textFiles: readonly SourceFile[] = folders.flatMap(textsIn);
 
 export const codeFiles = textFiles.filter(({ path }) => /\.(ts|mjs)$/.test(path));
 export const packageFiles = codeFiles.filter(({ path }) => path.startsWith('packages/'));
 
-export function sourceFile(path: string, text: string): SourceFile {
+function sourceFile(path: string, text: string): SourceFile {
   return { path, text, imports: importsOf(path, text) };
 }
 
@@ -56,13 +63,6 @@ function pathsIn(folder: string): string[] {
     throw error;
   }
 }
-
-/*
- * oxfmt keeps every import statement at the start of a line, so no parser is needed. A clause holds only names, commas,
- * braces and stars: that tells `export … from` from other exports.
- */
-const statement = /^(?:import|export)\s+(?:(type)\s+)?([\w$*{][\w$*{},\s]*?)\s*from\s*['"]([^'"]+)['"]/gm;
-const bare = /^import\s*['"]([^'"]+)['"]|\b(?:import|require)\(\s*['"`]([^'"`]+)['"`]/gm;
 
 export function importsOf(path: string, text: string): Import[] {
   const named = [...text.matchAll(statement)].map(([, type, clause = '', specifier = '']) => ({

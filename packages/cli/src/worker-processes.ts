@@ -17,7 +17,7 @@ export interface SpawnOptions {
 }
 
 /** Starts worker processes and resolves when all of them serve. Rejects with what the first failing one said. */
-export async function startWorkers(count: number, options: SpawnOptions): Promise<WorkerProcess[]> {
+async function startWorkers(count: number, options: SpawnOptions): Promise<WorkerProcess[]> {
   const started = await Promise.allSettled(Array.from({ length: count }, () => startWorker(options)));
   const failure = started.find((one) => one.status === 'rejected');
   const workers = started.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
@@ -52,11 +52,11 @@ function startedWorker(line: string): string | undefined {
 /** Asks them to stop and waits until they have. */
 export async function stopWorkers(workers: readonly WorkerProcess[]): Promise<void> {
   await Promise.all(
-    workers.map(({ process: child }) => {
-      if (child.exitCode !== null || child.signalCode !== null) return undefined;
+    workers.map(async ({ process: child }) => {
+      if (child.exitCode !== null || child.signalCode !== null) return;
       const exited = new Promise((resolve) => child.once('exit', resolve));
       child.kill('SIGTERM');
-      return exited;
+      await exited;
     }),
   );
 }

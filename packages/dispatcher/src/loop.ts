@@ -8,7 +8,7 @@ import { readCalls, toolCallsOf, type ProposedCall } from './read-calls.ts';
 import { callsIn, conversationOf, usageOf, type RunEnd, type RunHistory, type RunRecord, type Turn } from './run-record.ts';
 
 /** Bounds of a run. Whichever is met first ends it, after the calls under way have their outcomes. */
-export interface RunLimits {
+interface RunLimits {
   /** model responses */
   maxTurns: number;
   maxCallsPerTurn: number;

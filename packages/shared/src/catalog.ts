@@ -26,7 +26,7 @@ const manifestTtlMs = 24 * 3_600_000;
 
 /** The pool is the tools: workers that serve exactly the same manifests share a queue, others never meet. */
 export function poolOf(manifestHashes: readonly string[]): string {
-  return createHash('sha256').update([...manifestHashes].sort().join('\n')).digest('hex').slice(0, 8);
+  return createHash('sha256').update(manifestHashes.toSorted().join('\n')).digest('hex').slice(0, 8);
 }
 
 /** The worker's side: be listed while alive. */
@@ -61,7 +61,7 @@ export async function joinCatalog(options: JoinOptions): Promise<Membership> {
   };
   await beat();
   await redis.publish(names.catalogChannel, worker.id);
-  const timer = setInterval(() => beat().catch(onError), heartbeatMs);
+  const timer = setInterval(() => void beat().catch(onError), heartbeatMs);
   return {
     async leave() {
       clearInterval(timer);

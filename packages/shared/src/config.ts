@@ -44,7 +44,9 @@ export const WorkerConfig = Type.Object({
   ...common,
   concurrency: count('CALLYARD_CONCURRENCY', 50, 'calls a worker runs at once'),
   lockMs: ms('CALLYARD_LOCK_MS', 10_000, 'a worker that is silent for this long has lost its calls'),
-  stalledCheckMs: ms('CALLYARD_STALLED_CHECK_MS', 3_000, 'how often calls of silent workers are looked for'),
+  // BullMQ skips every other check when its timer beats the key that spaces them, so the lock, two checks and the second
+  // for which a frozen worker may hide a job make 14 s at worst (3 s here: 14.8 s measured, 17 s possible).
+  stalledCheckMs: ms('CALLYARD_STALLED_CHECK_MS', 1_500, 'how often calls of silent workers are looked for'),
   shutdownGraceMs: ms('CALLYARD_SHUTDOWN_GRACE_MS', 10_000, 'what running calls get before a stopping worker hands them back'),
   stuckAfterMs: ms('CALLYARD_STUCK_AFTER_MS', 2_000, 'a handler that goes on this long after its abort counts as stuck'),
   maxStuck: count('CALLYARD_MAX_STUCK', 3, 'a worker with this many stuck handlers stops to be replaced'),
@@ -123,6 +125,10 @@ export function loadConfig<K extends ConfigKind>(kind: K, env: NodeJS.ProcessEnv
 
 /** REDIS_URL as it was given, where a default would be wrong: the demo then brings its own Redis. */
 export const givenRedisUrl = (env: NodeJS.ProcessEnv = process.env): string | undefined => env.REDIS_URL?.trim() || undefined;
+
+/** A file of recorded calls: in CALLYARD_DATA_DIR, else in the folder named. */
+export const dataFile = (name: string, folder: string, env: NodeJS.ProcessEnv = process.env): string =>
+  `${(env.CALLYARD_DATA_DIR ?? folder).replace(/\/?$/, '/')}${name}`;
 
 /** The whole environment for a child process, with some settings of its own. */
 export const environmentWith = (own: Record<string, string>): Record<string, string | undefined> => ({ ...process.env, ...own });

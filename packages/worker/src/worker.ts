@@ -48,8 +48,8 @@ export async function createWorker({ tools, log: ownLog, ...options }: WorkerOpt
   const redis = await openRedis({ url: config.redisUrl, name: `callyard-worker:${entry.id}`, log });
   const clock = await startClock(redis);
   const held = watchHeldJobs(config.lockMs);
-  const stuck = watchStuckHandlers(config.maxStuck, (names) => {
-    log.error({ event: 'worker.stuck', tools: names }, 'too many stuck handlers; this worker stops to be replaced');
+  const stuck = watchStuckHandlers(config.maxStuck, (stuckTools) => {
+    log.error({ event: 'worker.stuck', tools: stuckTools }, 'too many stuck handlers; this worker stops to be replaced');
     void stop('stuck');
   });
   const context: WorkerContext = {

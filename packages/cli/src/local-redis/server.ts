@@ -14,7 +14,7 @@ export interface RedisServer {
   args: (settings: ServerSettings) => string[];
 }
 
-export interface ServerSettings {
+interface ServerSettings {
   port: number;
   dataDir: string;
   appendOnly: boolean;

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { AssistantMessage, Dispatcher, Message, PrincipalInput, RunResult } from '@callyard/dispatcher';
 import type { Outcome } from '@callyard/shared/call';
 import type { CallsCase, ConversationCase, ReplayCase } from './cases.ts';
-import { DefinitionVersions, recordedRunId, runsOf } from './recorded-tools.ts';
+import { type DefinitionVersions, recordedRunId, runsOf } from './recorded-tools.ts';
 import type { ReplayModel } from './replay-model.ts';
 
 /** What came of a case. */

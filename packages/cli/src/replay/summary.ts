@@ -30,7 +30,7 @@ export function summarize(results: readonly CaseResult[], elapsedMs: number): Re
     .flatMap(({ startedAt, durationMs, enqueuedAt }) =>
       startedAt === undefined ? [] : [startedAt + (durationMs ?? 0) - enqueuedAt],
     )
-    .sort((a, b) => a - b);
+    .toSorted((a, b) => a - b);
   const byCode = (status: string): Record<string, number> => {
     const codes = outcomes.flatMap((outcome) => (outcome.status === status ? [outcome.error?.code ?? 'none'] : []));
     return Object.fromEntries([...Map.groupBy(codes, (code) => code)].map(([code, all]) => [code, all.length]));
@@ -53,6 +53,6 @@ export function summarize(results: readonly CaseResult[], elapsedMs: number): Re
 }
 
 /** Nearest rank; 0 where there is nothing to rank. */
-export function percentile(sorted: readonly number[], share: number): number {
+function percentile(sorted: readonly number[], share: number): number {
   return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? 0;
 }
