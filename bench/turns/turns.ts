@@ -41,7 +41,7 @@ export async function benchTurns({ redisUrl, runs, json }: BenchOptions): Promis
     for (const concurrency of [1, 64, 256]) {
       const cases = variants.map((variant): Case => ({ variant, dispatchers, concurrency }));
       const figures = await measure(cases, fleets, redis, runs);
-      cases.forEach((one, i) => rows.push(report(one, figures[i] ?? [], json)));
+      cases.forEach((one, i) => rows.push(describe(one, figures[i] ?? [], json)));
     }
     for (const fleet of fleets) fleet.stop();
   }
@@ -81,7 +81,7 @@ async function startFleet(variant: Variant, dispatchers: number, url: string, en
       const reports = await Promise.all(fleet.map((child) => ask(child, { turns, concurrency: share })));
       if (variant === 'plain') await drained(redis, name);
       const elapsedMs = performance.now() - startedAt;
-      const latencies = reports.flatMap(({ latenciesMs }) => latenciesMs).sort((a, b) => a - b);
+      const latencies = reports.flatMap(({ latenciesMs }) => latenciesMs).toSorted((a, b) => a - b);
       const done = turns * dispatchers;
       return {
         turnsPerSecond: (done / elapsedMs) * 1_000,
@@ -121,7 +121,7 @@ async function startSink(): Promise<{ endpoint: string; stop: () => void }> {
   return { endpoint: `http://127.0.0.1:${port}`, stop: () => server.close().closeAllConnections() };
 }
 
-function report({ variant, dispatchers, concurrency }: Case, figures: Figures[], json: boolean): string[] {
+function describe({ variant, dispatchers, concurrency }: Case, figures: Figures[], json: boolean): string[] {
   const of = (name: keyof Figures) => figures.map((one) => one[name]);
   const turns = median(of('turnsPerSecond'));
   const line = {

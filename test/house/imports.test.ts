@@ -77,23 +77,31 @@ describe('imports', () => {
   });
 
   it("name BullMQ's Worker only in worker/worker.ts and dispatcher/runs.ts", () => {
-    expectKept(onlyIn(/^packages\/(worker\/src\/worker|dispatcher\/src\/runs)\.ts$/, bullmq(/^Worker$/)), packageFiles, [
-      ['packages/cli/src/a.ts', "import { Worker } from 'bullmq';"],
-    ]);
+    expectKept(
+      onlyIn(/^packages\/(worker\/src\/worker|dispatcher\/src\/runs)\.ts$/, bullmq(/^Worker$/)),
+      packageFiles,
+      [['packages/cli/src/a.ts', "import { Worker } from 'bullmq';"]],
+    );
   });
 
   it('name BullMQ at all only where its queue and its jobs are handled', () => {
     const homes = /^packages\/(shared\/src\/queue|worker\/src\/(worker|process-job)|dispatcher\/src\/runs)\.ts$/;
-    expectKept(onlyIn(homes, ({ target }) => target.startsWith('bullmq')), packageFiles, [
-      ['packages/worker/src/settle.ts', "import type { Job } from 'bullmq';"],
-    ]);
+    expectKept(
+      onlyIn(homes, ({ target }) => target.startsWith('bullmq')),
+      packageFiles,
+      [['packages/worker/src/settle.ts', "import type { Job } from 'bullmq';"]],
+    );
   });
 
   it('name ioredis only in shared/redis.ts', () => {
-    expectKept(onlyIn(/^packages\/shared\/src\/redis\.ts$/, ({ target }) => /^ioredis\b/.test(target)), packageFiles, [
-      ['packages/shared/src/ledger.ts', "import type { Redis } from 'ioredis';"],
-      ['packages/cli/src/a.ts', "import { Command } from 'ioredis/built/Command.js';"],
-    ]);
+    expectKept(
+      onlyIn(/^packages\/shared\/src\/redis\.ts$/, ({ target }) => /^ioredis\b/.test(target)),
+      packageFiles,
+      [
+        ['packages/shared/src/ledger.ts', "import type { Redis } from 'ioredis';"],
+        ['packages/cli/src/a.ts', "import { Command } from 'ioredis/built/Command.js';"],
+      ],
+    );
   });
 
   it('name the OpenTelemetry SDK and its exporters only in shared/telemetry-start.ts; its API is free', () => {
@@ -105,7 +113,8 @@ describe('imports', () => {
   });
 
   it('name the SDKs of models only in dispatcher/models/', () => {
-    const sdk = ({ target }: Import) => /^(openai|@anthropic-ai\/|@google\/gen|ai$|@ai-sdk\/|@mistralai\/)/.test(target);
+    const sdk = ({ target }: Import) =>
+      /^(openai|@anthropic-ai\/|@google\/gen|ai$|@ai-sdk\/|@mistralai\/)/.test(target);
     expectKept(onlyIn(/^packages\/dispatcher\/src\/models\//, sdk), packageFiles, [
       ['packages/dispatcher/src/loop.ts', "import type { ChatCompletion } from 'openai/resources';"],
       ['packages/cli/src/demo-command.ts', "import Anthropic from '@anthropic-ai/sdk';"],
@@ -122,10 +131,14 @@ describe('imports', () => {
   it('keep tool handlers away from the queue and from Redis', () => {
     const handlers = codeFiles.filter(({ path }) => /^(examples\/tools|packages\/worker\/src\/toolkit)\//.test(path));
     const plumbing = /^(bullmq|ioredis)\b|^packages\/shared\/src\/(queue|redis|ledger|catalog|names)\.ts$/;
-    expectKept(onlyIn(/^$/, ({ target }) => plumbing.test(target)), handlers, [
-      ['examples/tools/a.ts', "import { openRedis } from '@callyard/shared/redis';"],
-      ['packages/worker/src/toolkit/a.ts', "import { Queue } from 'bullmq';"],
-    ]);
+    expectKept(
+      onlyIn(/^$/, ({ target }) => plumbing.test(target)),
+      handlers,
+      [
+        ['examples/tools/a.ts', "import { openRedis } from '@callyard/shared/redis';"],
+        ['packages/worker/src/toolkit/a.ts', "import { Queue } from 'bullmq';"],
+      ],
+    );
   });
 });
 

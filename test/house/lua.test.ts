@@ -7,7 +7,11 @@ const scripts = textFiles.filter(({ path }) => path.endsWith('.lua'));
 function uses(text: string) {
   const [header = '', ...rest] = text.split(']]\n');
   const indexes = (part: string, table: string) =>
-    new Set([...part.matchAll(new RegExp(`\\b${table}\\[(.+?)\\]`, 'g'))].map(([, index = '']) => index.replace(/[\s*]/g, '')));
+    new Set(
+      [...part.matchAll(new RegExp(`\\b${table}\\[(.+?)\\]`, 'g'))].map(([, index = '']) =>
+        index.replace(/[\s*]/g, ''),
+      ),
+    );
   const code = rest.join(']]\n');
   return { code, of: (table: string) => ({ documented: indexes(header, table), used: indexes(code, table) }) };
 }
@@ -24,14 +28,16 @@ function keysInName(path: string): { count: number; each: boolean; indexes: Set<
   return { count, each: each === 'n', indexes: new Set(indexes) };
 }
 
-const differing = (a: Set<string>, b: Set<string>): string[] => [...a, ...b].filter((one) => !a.has(one) || !b.has(one));
+const differing = (a: Set<string>, b: Set<string>): string[] =>
+  [...a, ...b].filter((one) => !a.has(one) || !b.has(one));
 
 const numberOfKeys: Check = ({ path, text }) => {
   const { count, each, indexes } = keysInName(path);
   const { code, of } = uses(text);
   const { used } = of('KEYS');
   const complaints = differing(used, indexes).length > 0 ? [`uses KEYS ${[...used].join(', ')}`] : [];
-  if (each && count > 1 && !code.includes(`#KEYS / ${count}`)) complaints.push(`does not take its keys in groups of ${count}`);
+  if (each && count > 1 && !code.includes(`#KEYS / ${count}`))
+    complaints.push(`does not take its keys in groups of ${count}`);
   return complaints;
 };
 

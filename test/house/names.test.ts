@@ -39,8 +39,8 @@ describe('names', () => {
   it('no test is singled out or switched off', () => {
     const tests = codeFiles.filter(({ path }) => path.startsWith('test/'));
     expectKept(never(/\b(it|test|describe|suite)(\.\w+)*\.(only|skip|todo)\b|\bx(it|describe)\(/), tests, [
-      ['test/a.test.ts', joined("it", ".only('runs', () => {});")],
-      ['test/a.test.ts', joined("describe.concurrent", ".skip('runs', () => {});")],
+      ['test/a.test.ts', joined('it', ".only('runs', () => {});")],
+      ['test/a.test.ts', joined('describe.concurrent', ".skip('runs', () => {});")],
     ]);
   });
 

@@ -78,11 +78,16 @@ export function importsOf(path: string, text: string): Import[] {
 
 function valuesIn(clause: string): string[] {
   const [outside = '', inside = ''] = clause.split('{');
-  const braced = inside.replace('}', '').split(',').map((part) => part.trim());
+  const braced = inside
+    .replace('}', '')
+    .split(',')
+    .map((part) => part.trim());
   const first = outside.replaceAll(',', '').trim();
   return [
     ...(first === '' ? [] : [first.startsWith('*') ? '*' : 'default']),
-    ...braced.filter((part) => part !== '' && !part.startsWith('type ')).map((part) => part.split(/\s+as\s+/)[0] ?? part),
+    ...braced
+      .filter((part) => part !== '' && !part.startsWith('type '))
+      .map((part) => part.split(/\s+as\s+/)[0] ?? part),
   ];
 }
 

@@ -23,6 +23,7 @@ const replayWorker = new URL('./replay/replay-worker.ts', import.meta.url);
 export async function replayCommand(file: string, options: ReplayCommand): Promise<void> {
   const { cases, problems } = await readFileOrExplain(file);
   for (const { line, problem } of problems) console.error(`${file}:${line}: left out: ${problem}`);
+  if (problems.length > 0) process.exitCode = 1;
   if (cases.length === 0) throw new UsageError(`${file} holds no case that can be replayed`);
   const config = loadConfig('dispatcher');
   const redis = await startLocalRedis({ url: givenRedisUrl(), log: (line) => console.error(line) });

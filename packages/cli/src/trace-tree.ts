@@ -35,5 +35,5 @@ function notes({ attributes, service }: ReceivedSpan): string {
     Number(wait) >= 1 ? `waited ${wait} ms (${attributes['callyard.wait.reason']})` : undefined,
     attributes['messaging.client.id'] ?? service,
   ];
-  return parts.filter((part) => part !== undefined).join(' · ');
+  return parts.filter((part) => part !== undefined).map(String).join(' · ');
 }

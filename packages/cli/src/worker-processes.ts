@@ -17,7 +17,7 @@ export interface SpawnOptions {
 }
 
 /** Starts worker processes and resolves when all of them serve. Rejects with what the first failing one said. */
-async function startWorkers(count: number, options: SpawnOptions): Promise<WorkerProcess[]> {
+export async function startWorkers(count: number, options: SpawnOptions): Promise<WorkerProcess[]> {
   const started = await Promise.allSettled(Array.from({ length: count }, () => startWorker(options)));
   const failure = started.find((one) => one.status === 'rejected');
   const workers = started.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
@@ -26,7 +26,7 @@ async function startWorkers(count: number, options: SpawnOptions): Promise<Worke
   throw failure.reason;
 }
 
-export async function startWorker({ script, args, env }: SpawnOptions): Promise<WorkerProcess> {
+async function startWorker({ script, args, env }: SpawnOptions): Promise<WorkerProcess> {
   const child = fork(script, args, { env, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
   const said: string[] = [];
   child.stderr?.on('data', (data: Buffer) => said.push(data.toString()));

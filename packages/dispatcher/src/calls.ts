@@ -96,9 +96,18 @@ export class Calls {
 
   async #runOne(frame: RunFrame, turn: number, index: number, proposed: ProposedCall, of: number): Promise<Outcome> {
     const envelope = this.#envelope(frame, turn, index, proposed, of);
-    if ('error' in proposed) return outcomeHere(envelope, proposed.error);
+    if ('error' in proposed) return this.#refuseOne(envelope, proposed.error);
     if (frame.signal.aborted) return outcomeHere(envelope, errorOf(frame.signal));
     return this.#send(frame, envelope);
+  }
+
+  /** Refused without a job, with the audit line that its worker would have written. */
+  #refuseOne(envelope: Envelope, error: OutcomeError): Outcome {
+    const { owner, userId: user_id, roles } = envelope.principal;
+    const { key: job_id, runId: run_id, tool } = envelope;
+    const line = { event: 'call.refused', audit: true, job_id, run_id, tool: tool.name, code: error.code };
+    this.#options.log.info({ ...line, owner, user_id, roles }, 'refused');
+    return outcomeHere(envelope, error);
   }
 
   async #send(frame: RunFrame, envelope: Envelope): Promise<Outcome> {

@@ -27,15 +27,15 @@ export function connectRedis({ url, name, log }: ConnectOptions): Redis {
     maxRetriesPerRequest: null,
     retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 6), 2_000),
   });
-  let lost = false;
+  let state: 'new' | 'ready' | 'lost' = 'new';
   redis.on('error', (error: Error) => {
-    if (lost) return;
-    lost = true;
+    if (state !== 'ready') return; // the first connection is reported by whoever opens it
+    state = 'lost';
     log.error({ redis: hideCredentials(url), reason: reasonOf(error) }, 'Redis is out of reach; trying again');
   });
   redis.on('ready', () => {
-    if (lost) log.info({ redis: hideCredentials(url) }, 'Redis is back');
-    lost = false;
+    if (state === 'lost') log.info({ redis: hideCredentials(url) }, 'Redis is back');
+    state = 'ready';
   });
   return redis;
 }

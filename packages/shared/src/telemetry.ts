@@ -7,7 +7,6 @@ import {
   SpanKind,
   SpanStatusCode,
   trace,
-  type Attributes,
   type Span,
 } from '@opentelemetry/api';
 import type { Envelope, Wait } from './call.ts';
@@ -118,7 +117,7 @@ export interface SendSpan {
 
 export function startSendSpan(envelope: Envelope): SendSpan {
   const facts: Facts = { ...callFacts(envelope), 'messaging.operation.name': 'add', 'messaging.operation.type': 'send' };
-  const span = tracer.startSpan('send calls', { kind: SpanKind.PRODUCER, attributes: defined(facts) });
+  const span = tracer.startSpan('send calls', { kind: SpanKind.PRODUCER, attributes: facts });
   const carrier: Record<string, string> = {};
   propagation.inject(trace.setSpan(context.active(), span), carrier);
   return {
@@ -219,7 +218,7 @@ async function inSpan<T>(
   work: (span: Span) => Promise<T>,
   { parent = context.active(), links = [] as { context: NonNullable<ReturnType<typeof trace.getSpanContext>> }[] } = {},
 ): Promise<T> {
-  const span = tracer.startSpan(name, { kind, attributes: defined(facts), links }, parent);
+  const span = tracer.startSpan(name, { kind, attributes: facts, links }, parent);
   try {
     return await context.with(trace.setSpan(parent, span), work, undefined, span);
   } catch (error) {
@@ -245,10 +244,8 @@ function fail(span: Span, type: string, message: string): void {
 }
 
 function setFacts(span: Span, facts: Facts): void {
-  if (span.isRecording()) span.setAttributes(defined(facts));
+  if (span.isRecording()) span.setAttributes(facts);
 }
-
-const defined = (facts: Facts): Attributes => facts as Attributes;
 
 function capture(span: Span, attribute: Attribute, value: unknown): void {
   if (!settings.captureContent || !span.isRecording()) return;

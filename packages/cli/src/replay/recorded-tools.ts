@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { toolCallsOf, type Message } from '@callyard/dispatcher';
+import type { Message } from '@callyard/dispatcher';
 import { defineTool, type Tool } from '@callyard/worker';
 import type { ConversationCase, RecordedTool, ReplayCase } from './cases.ts';
 
@@ -107,7 +107,3 @@ function collectResults(messages: readonly Message[], runId: string, results: Ma
     }
   }
 }
-
-/** How many calls a recorded conversation holds. */
-export const callsOf = ({ messages }: ConversationCase): number =>
-  messages.reduce((sum, message) => sum + (message.role === 'assistant' ? toolCallsOf(message).length : 0), 0);
