@@ -42,12 +42,14 @@ export async function startOtlpReceiver(): Promise<OtlpReceiver> {
       response.writeHead(415).end('only OTLP in JSON is taken; set OTEL_EXPORTER_OTLP_PROTOCOL=http/json');
       return;
     }
-    void readBody(request).then((body) => {
-      bodies.push(body);
-      spans.push(...parseSpans(JSON.parse(body) as ExportRequest));
-      for (const check of waiting) check();
-      response.setHeader('content-type', 'application/json').end('{}');
-    });
+    readBody(request)
+      .then((body) => {
+        spans.push(...parseSpans(JSON.parse(body) as ExportRequest));
+        bodies.push(body);
+        response.setHeader('content-type', 'application/json').end('{}');
+      })
+      .catch((error: Error) => response.writeHead(400).end(`not OTLP in JSON: ${error.message}`))
+      .finally(() => waiting.forEach((check) => check()));
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

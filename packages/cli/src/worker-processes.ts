@@ -1,5 +1,6 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
+import type { ServingMessage } from './serve.ts';
 
 /** A worker running as a process of its own. */
 export interface WorkerProcess {
@@ -10,7 +11,7 @@ export interface WorkerProcess {
 }
 
 export interface SpawnOptions {
-  /** the module to run; it must log `worker.started` and stop when its parent goes */
+  /** the module to run: one that ends in `serve` */
   script: URL;
   args: readonly string[];
   env: Record<string, string | undefined>;
@@ -26,27 +27,30 @@ export async function startWorkers(count: number, options: SpawnOptions): Promis
   throw failure.reason;
 }
 
-async function startWorker({ script, args, env }: SpawnOptions): Promise<WorkerProcess> {
+function startWorker({ script, args, env }: SpawnOptions): Promise<WorkerProcess> {
   const child = fork(script, args, { env, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
-  const said: string[] = [];
-  child.stderr?.on('data', (data: Buffer) => said.push(data.toString()));
+  const said = lastLines(child);
   return new Promise((resolve, reject) => {
     child.once('exit', (code, signal) =>
-      reject(new Error(`a worker process ended (${signal ?? `exit ${code}`}) before it served:\n${said.join('').trim()}`)),
+      reject(new Error(`a worker process ended (${signal ?? `exit ${code}`}) before it served:\n${said().join('\n')}`)),
     );
-    const lines = createInterface({ input: child.stdout ?? process.stdin });
-    lines.on('line', (line) => {
-      said.push(`${line}\n`);
-      if (said.length > 50) said.shift();
-      const id = startedWorker(line);
-      if (id !== undefined) resolve({ id, pid: child.pid ?? 0, process: child });
-    });
+    child.once('message', (ready: ServingMessage) =>
+      resolve({ id: ready.worker, pid: child.pid ?? 0, process: child }),
+    );
   });
 }
 
-function startedWorker(line: string): string | undefined {
-  if (!line.includes('"worker.started"')) return undefined;
-  return (JSON.parse(line) as { worker?: string }).worker;
+/** Reads what a process prints, as it would stop at a full pipe, and keeps the end of it. */
+function lastLines({ stdout, stderr }: ChildProcess): () => string[] {
+  const lines: string[] = [];
+  for (const stream of [stdout, stderr]) {
+    if (!stream) continue;
+    createInterface({ input: stream }).on('line', (line) => {
+      lines.push(line);
+      if (lines.length > 50) lines.shift();
+    });
+  }
+  return () => lines;
 }
 
 /** Asks them to stop and waits until they have. */

@@ -7,9 +7,11 @@ import type { Logger } from 'pino';
 /** Keys one MGET reads at once. */
 const maxRead = 500;
 
-/** The first look into the ledger for a call that may be settled already, and the longest pause between two looks. */
-const firstReadMs = 50;
+/** Pauses between looks into the ledger double up to this: a lost notice is rare, and a long call needs no looking after. */
 const maxReadPauseMs = 30_000;
+
+/** Whoever attached to a call of another dispatcher is not told of its outcome, so it looks, soon and then every second. */
+const attached = { pauseMs: 50, maxPauseMs: 1_000 };
 
 export interface GatherOptions {
   /** its own connection: a subscriber can do nothing else */
@@ -40,6 +42,7 @@ interface Expected {
   resolve: (outcome: Outcome) => void;
   nextReadAt: number;
   pauseMs: number;
+  maxPauseMs: number;
 }
 
 export async function startGather(options: GatherOptions): Promise<Gather> {
@@ -66,7 +69,7 @@ export async function startGather(options: GatherOptions): Promise<Gather> {
     for (const [key, entry] of expected) {
       if (entry.nextReadAt > now) continue;
       due.push(key);
-      entry.pauseMs = Math.min(entry.pauseMs * 2, maxReadPauseMs);
+      entry.pauseMs = Math.min(entry.pauseMs * 2, entry.maxPauseMs);
       entry.nextReadAt = now + entry.pauseMs;
     }
     readBackOrLog(due);
@@ -86,13 +89,13 @@ export async function startGather(options: GatherOptions): Promise<Gather> {
   // Whatever was announced while the connection was down was announced to nobody.
   subscriber.on('ready', () => readBackOrLog([...expected.keys()]));
 
-  const timer = setInterval(sweep, Math.min(sweepMs, firstReadMs * 4));
+  const timer = setInterval(sweep, Math.min(sweepMs, 2 * attached.pauseMs));
   timer.unref();
   return {
     expect: (key, maybeSettled) =>
       new Promise((resolve) => {
-        const pauseMs = maybeSettled ? firstReadMs : sweepMs;
-        expected.set(key, { resolve, pauseMs, nextReadAt: performance.now() + pauseMs });
+        const pauses = maybeSettled ? attached : { pauseMs: sweepMs, maxPauseMs: maxReadPauseMs };
+        expected.set(key, { resolve, ...pauses, nextReadAt: performance.now() + pauses.pauseMs });
         if (maybeSettled) readBackOrLog([key]);
       }),
     settle,

@@ -12,6 +12,11 @@ export const spans = {
   tool: { name: 'execute_tool {tool}', kind: 'INTERNAL', about: 'one attempt: the handler, and nothing else' },
 } as const;
 
+/** Events on spans. */
+export const events = {
+  exception: 'what the run, the question or the attempt failed with: `exception.type` and `exception.message`, no stack',
+} as const;
+
 /** Attributes, and what they hold. */
 export const attributes = {
   'gen_ai.operation.name': '`invoke_agent`, `chat` or `execute_tool`',
@@ -20,7 +25,7 @@ export const attributes = {
   'gen_ai.request.model': 'the model asked for',
   'gen_ai.response.id': "the provider's id of the response",
   'gen_ai.response.model': 'the model that answered',
-  'gen_ai.response.finish_reasons': 'why the response ended',
+  'gen_ai.response.finish_reasons': 'why the response ended: `stop`, `tool_calls`, `length` or `content_filter`',
   'gen_ai.usage.input_tokens': 'tokens of the question; on the agent span, of the whole run',
   'gen_ai.usage.output_tokens': 'tokens of the answer; on the agent span, of the whole run',
   'gen_ai.conversation.id': 'the conversation, on every span, where the caller gave one',
@@ -35,7 +40,7 @@ export const attributes = {
   'messaging.destination.name': 'the queue',
   'messaging.message.id': 'the job id, which is the key of the call',
   'messaging.client.id': 'the worker',
-  'error.type': 'the failure code, or the class of an exception',
+  'error.type': 'the failure code; of other errors the code, the HTTP status or the class',
   'user.hash': 'the user, as an HMAC; only with a secret configured',
   'callyard.run.id': 'the run',
   'callyard.run.state': 'how the run ended',

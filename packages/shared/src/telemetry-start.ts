@@ -1,9 +1,16 @@
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
-import { envDetector, hostDetector, serviceInstanceIdDetector } from '@opentelemetry/resources';
+import {
+  defaultResource,
+  envDetector,
+  hostDetector,
+  resourceFromAttributes,
+  serviceInstanceIdDetector,
+} from '@opentelemetry/resources';
 import { NodeSDK } from '@opentelemetry/sdk-node';
 import { BatchSpanProcessor } from '@opentelemetry/sdk-trace';
 
 export interface TelemetryOptions {
+  /** unless the environment names the service (`OTEL_SERVICE_NAME`) */
   serviceName: string;
   /** base URL of an OTLP/HTTP receiver; without one nothing is traced */
   endpoint: string;
@@ -26,7 +33,8 @@ export function startTelemetry({ serviceName, endpoint }: TelemetryOptions): Tel
   const exporter = new OTLPTraceExporter({ url: `${endpoint.replace(/\/$/, '')}/v1/traces` });
   const batches = { maxQueueSize: 16_384, maxExportBatchSize: 2_048, scheduledDelayMillis: 1_000 };
   const sdk = new NodeSDK({
-    serviceName,
+    // Not `serviceName`, which would go before the environment.
+    resource: defaultResource().merge(resourceFromAttributes({ 'service.name': serviceName })),
     spanProcessors: [new BatchSpanProcessor({ exporter, ...batches })],
     metricReaders: [],
     logRecordProcessors: [],

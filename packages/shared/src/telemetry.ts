@@ -7,6 +7,7 @@ import {
   SpanKind,
   SpanStatusCode,
   trace,
+  type Link,
   type Span,
 } from '@opentelemetry/api';
 import type { Envelope, Wait } from './call.ts';
@@ -18,8 +19,8 @@ const tracer = trace.getTracer('callyard');
 /** A job that waited longer begins a trace of its own: backends cut traces that last. */
 const newTraceAfterMs = 15 * 60_000;
 
-/** Longest argument or result on a span, in characters. */
-const maxContent = 4_096;
+/** Longest argument, result or error text on a span, in characters. */
+const maxText = 4_096;
 
 interface Settings {
   userHashSecret: string;
@@ -36,7 +37,7 @@ export function configureTelemetry(given: Settings): void {
 
 type Facts = Partial<Record<Attribute, string | number | string[] | undefined>>;
 
-/** The trace that is going on, or undefined where none is recorded. */
+/** The trace that is going on, sampled or not; undefined without an SDK. */
 export function activeTraceId(): string | undefined {
   const spanContext = trace.getActiveSpan()?.spanContext();
   return spanContext && isSpanContextValid(spanContext) ? spanContext.traceId : undefined;
@@ -54,10 +55,10 @@ export function inAgentSpan<T>(
     'gen_ai.request.model': run.model,
     'gen_ai.conversation.id': run.conversationId,
     'callyard.run.id': run.runId,
-    'user.hash': userHash(run.principal),
   };
-  return inSpan('invoke_agent callyard', SpanKind.INTERNAL, facts, (span) =>
-    work(({ state, stop, usage, error }) => {
+  return inSpan('invoke_agent callyard', SpanKind.INTERNAL, facts, (span) => {
+    nameUser(span, run.principal);
+    return work(({ state, stop, usage, error }) => {
       setFacts(span, {
         'callyard.run.state': state,
         'callyard.run.stop': stop,
@@ -65,8 +66,8 @@ export function inAgentSpan<T>(
         'gen_ai.usage.output_tokens': usage.outputTokens,
       });
       if (state === 'failed' || state === 'expired') fail(span, stop, error ?? stop);
-    }),
-  );
+    });
+  });
 }
 
 export interface AgentEnd {
@@ -93,7 +94,7 @@ export function inChatSpan<T>(
       setFacts(span, {
         'gen_ai.response.id': id,
         'gen_ai.response.model': model,
-        'gen_ai.response.finish_reasons': [stop],
+        'gen_ai.response.finish_reasons': [finishReasons[stop]],
         'gen_ai.usage.input_tokens': usage.inputTokens,
         'gen_ai.usage.output_tokens': usage.outputTokens,
       }),
@@ -101,10 +102,13 @@ export function inChatSpan<T>(
   );
 }
 
+/** Our words for the end of a response, in those that dashboards know. */
+const finishReasons = { answer: 'stop', calls: 'tool_calls', length: 'length', filtered: 'content_filter' } as const;
+
 export interface ChatAnswer {
   id?: string;
   model?: string;
-  stop: string;
+  stop: keyof typeof finishReasons;
   usage: { inputTokens: number; outputTokens: number };
 }
 
@@ -163,7 +167,6 @@ export function inProcessSpan<T>(pickUp: PickUp, work: (describe: (end: PickUpEn
     'messaging.operation.type': 'process',
     'messaging.destination.name': pickUp.queue,
     'messaging.client.id': pickUp.worker,
-    'user.hash': userHash(envelope.principal),
     'callyard.attempt': pickUp.attempt,
     'callyard.lost': pickUp.lost,
     'callyard.wait.reason': lastWait?.reason,
@@ -175,11 +178,13 @@ export function inProcessSpan<T>(pickUp: PickUp, work: (describe: (end: PickUpEn
     'process calls',
     SpanKind.CONSUMER,
     facts,
-    (span) =>
-      work(({ outcome, error }) => {
+    (span) => {
+      nameUser(span, envelope.principal);
+      return work(({ outcome, error }) => {
         setFacts(span, { 'callyard.outcome': outcome, 'error.type': error?.code });
         if (error && (outcome === 'failed' || outcome === 'retry')) fail(span, error.code, error.message);
-      }),
+      });
+    },
     { parent, links },
   );
 }
@@ -216,31 +221,42 @@ async function inSpan<T>(
   kind: SpanKind,
   facts: Facts,
   work: (span: Span) => Promise<T>,
-  { parent = context.active(), links = [] as { context: NonNullable<ReturnType<typeof trace.getSpanContext>> }[] } = {},
+  { parent = context.active(), links = [] as Link[] } = {},
 ): Promise<T> {
   const span = tracer.startSpan(name, { kind, attributes: facts, links }, parent);
   try {
     return await context.with(trace.setSpan(parent, span), work, undefined, span);
   } catch (error) {
-    if (span.isRecording()) recordException(span, error);
+    if (span.isRecording()) recordThrown(span, error);
     throw error;
   } finally {
     span.end();
   }
 }
 
-/** `error.type` is a code where the error has one, else its class. */
-function recordException(span: Span, error: unknown): void {
-  const { name = 'Error', code } = error as { name?: string; code?: unknown };
-  const message = error instanceof Error ? error.message : String(error);
-  fail(span, typeof code === 'string' ? code : name, message);
+/** Handlers throw anything, also what cannot be read; a span must not change what is thrown. */
+function recordThrown(span: Span, thrown: unknown): void {
+  try {
+    fail(span, typeOf(thrown), thrown instanceof Error ? thrown.message : String(thrown));
+  } catch {
+    fail(span, '_OTHER', 'thrown, and cannot be read');
+  }
+}
+
+/** A code where the error has one, else an HTTP status, else its class. */
+function typeOf(thrown: unknown): string {
+  const { code, status, name } = Object(thrown) as Record<string, unknown>;
+  if (typeof code === 'string' && code !== '') return code;
+  if (typeof status === 'number') return String(status);
+  return typeof name === 'string' && name !== '' ? name : '_OTHER';
 }
 
 function fail(span: Span, type: string, message: string): void {
   if (!span.isRecording()) return;
-  span.recordException({ name: type, message });
+  const text = String(settings.redact(message)).slice(0, maxText);
+  span.recordException({ name: type, message: text });
   span.setAttribute('error.type' satisfies Attribute, type);
-  span.setStatus({ code: SpanStatusCode.ERROR, message });
+  span.setStatus({ code: SpanStatusCode.ERROR, message: text });
 }
 
 function setFacts(span: Span, facts: Facts): void {
@@ -251,7 +267,7 @@ function capture(span: Span, attribute: Attribute, value: unknown): void {
   if (!settings.captureContent || !span.isRecording()) return;
   try {
     const text = JSON.stringify(settings.redact(JSON.parse(JSON.stringify(value ?? null))));
-    span.setAttribute(attribute, text.slice(0, maxContent));
+    span.setAttribute(attribute, text.slice(0, maxText));
   } catch {
     // What is not JSON is refused where it matters; a span can do without it.
   }
@@ -268,8 +284,10 @@ function extract(metadata: string | undefined) {
   }
 }
 
-function userHash({ owner, userId }: Principal): string | undefined {
+/** Not the id, which is personal, and only where it is recorded: an HMAC costs more than a span that is not. */
+function nameUser(span: Span, { owner, userId }: Principal): void {
   const { userHashSecret } = settings;
-  if (userHashSecret === '') return undefined;
-  return createHmac('sha256', userHashSecret).update(`${owner}\n${userId}`).digest('hex').slice(0, 32);
+  if (userHashSecret === '' || !span.isRecording()) return;
+  const hash = createHmac('sha256', userHashSecret).update(`${owner}\n${userId}`).digest('hex').slice(0, 32);
+  span.setAttribute('user.hash' satisfies Attribute, hash);
 }
