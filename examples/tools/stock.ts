@@ -10,6 +10,6 @@ export const checkStock = defineTool({
   policy: { effects: 'none', retry: { attempts: 3, minDelayMs: 50 } },
   handler({ item }, { attempt }) {
     if (attempt === 1) throw new ToolError('The warehouse is busy.', { retry: 'backoff' });
-    return { item, inStock: [...item].length };
+    return { item, inStock: item.length };
   },
 });

@@ -3,7 +3,9 @@ import type { ReceivedSpan } from './otlp-receiver.ts';
 /** A trace as an indented tree: who did what, when, for how long, and what went wrong. */
 export function renderTraceTree(spans: readonly ReceivedSpan[]): string {
   const known = new Set(spans.map(({ spanId }) => spanId));
-  const children = Map.groupBy(spans, ({ parentSpanId }) => (parentSpanId && known.has(parentSpanId) ? parentSpanId : ''));
+  const children = Map.groupBy(spans, ({ parentSpanId }) =>
+    parentSpanId && known.has(parentSpanId) ? parentSpanId : '',
+  );
   const inOrder = (parent: string) => (children.get(parent) ?? []).toSorted((a, b) => a.startMs - b.startMs);
   const begin = Math.min(...spans.map(({ startMs }) => startMs));
   const lines: string[] = [];
@@ -35,5 +37,8 @@ function notes({ attributes, service }: ReceivedSpan): string {
     Number(wait) >= 1 ? `waited ${wait} ms (${attributes['callyard.wait.reason']})` : undefined,
     attributes['messaging.client.id'] ?? service,
   ];
-  return parts.filter((part) => part !== undefined).map(String).join(' · ');
+  return parts
+    .filter((part) => part !== undefined)
+    .map(String)
+    .join(' · ');
 }

@@ -158,6 +158,6 @@ function crossProblems({ lockMs, stalledCheckMs, logLevel }: Record<string, unkn
   const problems: string[] = [];
   if (Number(stalledCheckMs) >= Number(lockMs)) problems.push('CALLYARD_STALLED_CHECK_MS: must be less than CALLYARD_LOCK_MS');
   const levels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
-  if (logLevel !== undefined && !levels.includes(String(logLevel))) problems.push(`CALLYARD_LOG_LEVEL: must be one of ${levels.join(', ')}`);
+  if (typeof logLevel === 'string' && !levels.includes(logLevel)) problems.push(`CALLYARD_LOG_LEVEL: must be one of ${levels.join(', ')}`);
   return problems;
 }

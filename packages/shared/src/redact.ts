@@ -27,7 +27,7 @@ const secretKeys = [
   'cvc',
 ];
 
-const cardLike = /(?<![\d.])\d(?:[ -]?\d){12,18}(?![\d.]|-\d)/g;
+const cardLike = /(?<!\d|\d\.)\d(?:[ -]?\d){12,18}(?!\d|[.-]\d)/g;
 
 export type Redactor = (value: unknown) => unknown;
 
@@ -82,7 +82,7 @@ function withoutCards(text: string): string {
 function isCard(text: string): boolean {
   const digits = text.replace(/\D/g, '');
   if (!/^[2-6]/.test(digits)) return false;
-  const sum = [...digits].reverse().reduce((total, digit, i) => {
+  const sum = Array.from(digits).toReversed().reduce((total, digit, i) => {
     const value = Number(digit) * (i % 2 === 0 ? 1 : 2);
     return total + (value > 9 ? value - 9 : value);
   }, 0);

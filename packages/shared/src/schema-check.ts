@@ -23,7 +23,7 @@ export function checkSchema(schema: JsonSchema): SchemaProblem[] {
   if (text.length > maxBytes) return [{ pointer: '', problem: `the schema has ${text.length} bytes; at most ${maxBytes} are taken` }];
   const walked = walkProblems(schema, schema, [], 0);
   const meta = metaProblems(schema);
-  return [...meta, ...walked.filter(({ pointer }) => !meta.some((one) => one.pointer === pointer))];
+  return [...walked, ...meta.filter(({ pointer }) => !walked.some((one) => one.pointer === pointer))];
 }
 
 function metaProblems(schema: JsonSchema): SchemaProblem[] {

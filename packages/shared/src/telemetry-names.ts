@@ -7,14 +7,17 @@
 export const spans = {
   agent: { name: 'invoke_agent callyard', kind: 'INTERNAL', about: 'one run of a conversation, in the dispatcher' },
   chat: { name: 'chat {model}', kind: 'CLIENT', about: 'one question to the model' },
-  send: { name: 'send calls', kind: 'PRODUCER', about: 'one call on its way into its queue; its context travels in the job' },
-  process: { name: 'process calls', kind: 'CONSUMER', about: 'one pick-up of a call by a worker; attempts are siblings' },
+  send: {
+    name: 'send calls',
+    kind: 'PRODUCER',
+    about: 'one call on its way into its queue; its context travels in the job',
+  },
+  process: {
+    name: 'process calls',
+    kind: 'CONSUMER',
+    about: 'one pick-up of a call by a worker; attempts are siblings',
+  },
   tool: { name: 'execute_tool {tool}', kind: 'INTERNAL', about: 'one attempt: the handler, and nothing else' },
-} as const;
-
-/** Events on spans. */
-export const events = {
-  exception: 'what the run, the question or the attempt failed with: `exception.type` and `exception.message`, no stack',
 } as const;
 
 /** Attributes, and what they hold. */
@@ -40,7 +43,8 @@ export const attributes = {
   'messaging.destination.name': 'the queue',
   'messaging.message.id': 'the job id, which is the key of the call',
   'messaging.client.id': 'the worker',
-  'error.type': 'the failure code; of other errors the code, the HTTP status or the class',
+  'error.type':
+    'the failure code; of other errors the code, the HTTP status or the class. On a refused call without an error status: it is an answer to the model',
   'user.hash': 'the user, as an HMAC; only with a secret configured',
   'callyard.run.id': 'the run',
   'callyard.run.state': 'how the run ended',

@@ -1,47 +1,12 @@
-import { createHmac } from 'node:crypto';
-import {
-  context,
-  isSpanContextValid,
-  propagation,
-  ROOT_CONTEXT,
-  SpanKind,
-  SpanStatusCode,
-  trace,
-  type Link,
-  type Span,
-} from '@opentelemetry/api';
+import { context, propagation, ROOT_CONTEXT, SpanKind, trace } from '@opentelemetry/api';
 import type { Envelope, Wait } from './call.ts';
 import type { Principal } from './principal.ts';
-import type { Attribute } from './telemetry-names.ts';
+import { capture, fail, inSpan, nameUser, setFacts, tracer, type Facts } from './telemetry-span.ts';
 
-const tracer = trace.getTracer('callyard');
+export { activeTraceId, configureTelemetry } from './telemetry-span.ts';
 
 /** A job that waited longer begins a trace of its own: backends cut traces that last. */
 const newTraceAfterMs = 15 * 60_000;
-
-/** Longest argument, result or error text on a span, in characters. */
-const maxText = 4_096;
-
-interface Settings {
-  userHashSecret: string;
-  captureContent: boolean;
-  redact: (value: unknown) => unknown;
-}
-
-let settings: Settings = { userHashSecret: '', captureContent: false, redact: (value) => value };
-
-/** What spans may say of users and content; by default nothing. */
-export function configureTelemetry(given: Settings): void {
-  settings = given;
-}
-
-type Facts = Partial<Record<Attribute, string | number | string[] | undefined>>;
-
-/** The trace that is going on, sampled or not; undefined without an SDK. */
-export function activeTraceId(): string | undefined {
-  const spanContext = trace.getActiveSpan()?.spanContext();
-  return spanContext && isSpanContextValid(spanContext) ? spanContext.traceId : undefined;
-}
 
 /** One run: `describe` takes its result. */
 export function inAgentSpan<T>(
@@ -120,7 +85,11 @@ export interface SendSpan {
 }
 
 export function startSendSpan(envelope: Envelope): SendSpan {
-  const facts: Facts = { ...callFacts(envelope), 'messaging.operation.name': 'add', 'messaging.operation.type': 'send' };
+  const facts: Facts = {
+    ...callFacts(envelope),
+    'messaging.operation.name': 'add',
+    'messaging.operation.type': 'send',
+  };
   const span = tracer.startSpan('send calls', { kind: SpanKind.PRODUCER, attributes: facts });
   const carrier: Record<string, string> = {};
   propagation.inject(trace.setSpan(context.active(), span), carrier);
@@ -190,7 +159,10 @@ export function inProcessSpan<T>(pickUp: PickUp, work: (describe: (end: PickUpEn
 }
 
 /** One attempt of a handler. */
-export function inToolSpan<T>(call: { envelope: Envelope; tool: string; args: unknown }, work: () => Promise<T>): Promise<T> {
+export function inToolSpan<T>(
+  call: { envelope: Envelope; tool: string; args: unknown },
+  work: () => Promise<T>,
+): Promise<T> {
   const facts: Facts = {
     'gen_ai.operation.name': 'execute_tool',
     'gen_ai.tool.name': call.tool,
@@ -216,63 +188,6 @@ const callFacts = ({ key, runId, call, tool, conversationId }: Envelope): Facts 
   'callyard.run.id': runId,
 });
 
-async function inSpan<T>(
-  name: string,
-  kind: SpanKind,
-  facts: Facts,
-  work: (span: Span) => Promise<T>,
-  { parent = context.active(), links = [] as Link[] } = {},
-): Promise<T> {
-  const span = tracer.startSpan(name, { kind, attributes: facts, links }, parent);
-  try {
-    return await context.with(trace.setSpan(parent, span), work, undefined, span);
-  } catch (error) {
-    if (span.isRecording()) recordThrown(span, error);
-    throw error;
-  } finally {
-    span.end();
-  }
-}
-
-/** Handlers throw anything, also what cannot be read; a span must not change what is thrown. */
-function recordThrown(span: Span, thrown: unknown): void {
-  try {
-    fail(span, typeOf(thrown), thrown instanceof Error ? thrown.message : String(thrown));
-  } catch {
-    fail(span, '_OTHER', 'thrown, and cannot be read');
-  }
-}
-
-/** A code where the error has one, else an HTTP status, else its class. */
-function typeOf(thrown: unknown): string {
-  const { code, status, name } = Object(thrown) as Record<string, unknown>;
-  if (typeof code === 'string' && code !== '') return code;
-  if (typeof status === 'number') return String(status);
-  return typeof name === 'string' && name !== '' ? name : '_OTHER';
-}
-
-function fail(span: Span, type: string, message: string): void {
-  if (!span.isRecording()) return;
-  const text = String(settings.redact(message)).slice(0, maxText);
-  span.recordException({ name: type, message: text });
-  span.setAttribute('error.type' satisfies Attribute, type);
-  span.setStatus({ code: SpanStatusCode.ERROR, message: text });
-}
-
-function setFacts(span: Span, facts: Facts): void {
-  if (span.isRecording()) span.setAttributes(facts);
-}
-
-function capture(span: Span, attribute: Attribute, value: unknown): void {
-  if (!settings.captureContent || !span.isRecording()) return;
-  try {
-    const text = JSON.stringify(settings.redact(JSON.parse(JSON.stringify(value ?? null))));
-    span.setAttribute(attribute, text.slice(0, maxText));
-  } catch {
-    // What is not JSON is refused where it matters; a span can do without it.
-  }
-}
-
 /** What came with a job is taken for a context only if it is one. */
 function extract(metadata: string | undefined) {
   if (metadata === undefined) return ROOT_CONTEXT;
@@ -282,12 +197,4 @@ function extract(metadata: string | undefined) {
   } catch {
     return ROOT_CONTEXT;
   }
-}
-
-/** Not the id, which is personal, and only where it is recorded: an HMAC costs more than a span that is not. */
-function nameUser(span: Span, { owner, userId }: Principal): void {
-  const { userHashSecret } = settings;
-  if (userHashSecret === '' || !span.isRecording()) return;
-  const hash = createHmac('sha256', userHashSecret).update(`${owner}\n${userId}`).digest('hex').slice(0, 32);
-  span.setAttribute('user.hash' satisfies Attribute, hash);
 }
