@@ -65,7 +65,16 @@ function failuresDoc(): string {
     const { status, retry, spendsAttempt, deadLetter, http, level, forModel } = failures[code];
     return [`\`${code}\``, status, retry, yes(spendsAttempt), yes(deadLetter), String(http), level, forModel];
   });
-  const head = ['code', 'status', 'retry', 'spends an attempt', 'dead letter', 'HTTP', 'log level', 'what the model reads'];
+  const head = [
+    'code',
+    'status',
+    'retry',
+    'spends an attempt',
+    'dead letter',
+    'HTTP',
+    'log level',
+    'what the model reads',
+  ];
   return `# Failure codes\n\n${generated} \`classify\` means that the error itself decides.\n\n${table(head, rows)}\n`;
 }
 

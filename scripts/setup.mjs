@@ -70,9 +70,7 @@ async function install(hold) {
     throw new Error(`npm could not be run (${error.message}). Install Node with npm: https://nodejs.org`);
   });
   if (status === 0) return;
-  throw new Error(
-    `npm ci in ${root} ended with ${status ?? signal}; its reason is above. It needs the npm registry.`,
-  );
+  throw new Error(`npm ci in ${root} ended with ${status ?? signal}; its reason is above. It needs the npm registry.`);
 }
 
 /** npm may replace the Node that `npm run` puts first on the PATH, so it must not be run by that one. */

@@ -39,7 +39,11 @@ async function soak(name: string, all: readonly ReplayCase[]): Promise<void> {
   const script = new URL('./worker.ts', import.meta.url);
   const env = environmentWith({ REDIS_URL: redis.url, CALLYARD_PREFIX: prefix, CALLYARD_LOG_LEVEL: 'info' });
   const workers = await startWorkers(2, { script, args: [file], env });
-  const dispatcher = await createDispatcher({ redisUrl: redis.url, prefix, log: createLogger({ name: 'soak', level: 'error' }) });
+  const dispatcher = await createDispatcher({
+    redisUrl: redis.url,
+    prefix,
+    log: createLogger({ name: 'soak', level: 'error' }),
+  });
   let harmedAt = 0;
   const onProgress = (done: number, of: number) => {
     if (harmedAt > 0 || done < of / 2) return;
@@ -49,14 +53,22 @@ async function soak(name: string, all: readonly ReplayCase[]): Promise<void> {
   const { outcomes, summary } = await observed(dispatcher, all, onProgress);
   const lost = outcomes.filter((outcome) => outcome.lost > 0);
   const restarts = lost.map(({ startedAt = 0 }) => startedAt - harmedAt);
-  const recovery = { callsLost: lost.length, recoveredFirstMs: Math.min(...restarts), recoveredLastMs: Math.max(...restarts) };
+  const recovery = {
+    callsLost: lost.length,
+    recoveredFirstMs: Math.min(...restarts),
+    recoveredLastMs: Math.max(...restarts),
+  };
   console.log(JSON.stringify({ soak: name, ...summary, ...recovery }));
   await dispatcher.close();
   await stopWorkers(workers);
 }
 
 /** A replay, with the outcomes of its runs listened to on their way. */
-async function observed(dispatcher: Dispatcher, all: readonly ReplayCase[], onProgress: (done: number, of: number) => void) {
+async function observed(
+  dispatcher: Dispatcher,
+  all: readonly ReplayCase[],
+  onProgress: (done: number, of: number) => void,
+) {
   const outcomes: Awaited<ReturnType<Dispatcher['run']>>['outcomes'] = [];
   const listening: Dispatcher = {
     ...dispatcher,

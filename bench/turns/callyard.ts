@@ -43,6 +43,7 @@ export async function callyardTurns(redisUrl: string, prefix: string): Promise<R
       messages: [{ role: 'user', content: 'What will the weather be?' }],
       principal: { owner: 'bench', userId: 'bench' },
     });
-    if (state !== 'completed' || outcomes.some(({ status }) => status !== 'completed')) throw new Error('a turn failed');
+    if (state !== 'completed' || outcomes.some(({ status }) => status !== 'completed'))
+      throw new Error('a turn failed');
   };
 }

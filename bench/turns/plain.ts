@@ -14,7 +14,10 @@ const turnOfJobs = () =>
 
 /** A worker that does nothing: what plain BullMQ costs. */
 export async function startPlainWorker(url: string, queue: string): Promise<void> {
-  const worker = new Worker(queue, async (job) => job.data as unknown, { connection: connect(url), concurrency: workerSlots });
+  const worker = new Worker(queue, async (job) => job.data as unknown, {
+    connection: connect(url),
+    concurrency: workerSlots,
+  });
   await worker.waitUntilReady();
 }
 

@@ -4,7 +4,13 @@ import { callyardTurns, startCallyardWorker } from './callyard.ts';
 import { plainTurns, queueEventsTurns, startPlainWorker } from './plain.ts';
 import type { RunOrder, RunReport, RunTurn, Variant } from './variants.ts';
 
-const [role, variant, url = '', name = '', endpoint] = process.argv.slice(2) as [string, Variant, string?, string?, string?];
+const [role, variant, url = '', name = '', endpoint] = process.argv.slice(2) as [
+  string,
+  Variant,
+  string?,
+  string?,
+  string?,
+];
 
 if (variant === 'callyard' && endpoint) startTelemetry({ serviceName: `bench-${role}`, endpoint });
 

@@ -37,7 +37,9 @@ export async function benchTurns({ redisUrl, runs, json }: BenchOptions): Promis
   const sink = await startSink();
   const rows: string[][] = [];
   for (const dispatchers of [1, 4]) {
-    const fleets = await Promise.all(variants.map((variant) => startFleet(variant, dispatchers, redisUrl, sink.endpoint)));
+    const fleets = await Promise.all(
+      variants.map((variant) => startFleet(variant, dispatchers, redisUrl, sink.endpoint)),
+    );
     for (const concurrency of [1, 64, 256]) {
       const cases = variants.map((variant): Case => ({ variant, dispatchers, concurrency }));
       const figures = await measure(cases, fleets, redis, runs);
@@ -143,7 +145,17 @@ function describe({ variant, dispatchers, concurrency }: Case, figures: Figures[
 const round = (value: number): number => Math.round(value * 100) / 100;
 
 function printTable(rows: string[][]): void {
-  const head = ['variant', 'dispatchers', 'concurrency', 'turns/s', 'calls/s', 'p50 ms', 'p99 ms', 'commands/call', 'turns/s spread'];
+  const head = [
+    'variant',
+    'dispatchers',
+    'concurrency',
+    'turns/s',
+    'calls/s',
+    'p50 ms',
+    'p99 ms',
+    'commands/call',
+    'turns/s spread',
+  ];
   const widths = head.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i]?.length ?? 0)));
   for (const row of [head, ...rows]) console.log(row.map((cell, i) => cell.padStart(widths[i] ?? 0)).join('  '));
 }

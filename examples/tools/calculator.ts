@@ -6,7 +6,10 @@ export const calculate = defineTool({
   version: '1.0.0',
   description: 'Evaluates arithmetic: + - * / % ^, brackets, sqrt, abs, round, min, max',
   category: 'math',
-  parameters: Type.Object({ expression: Type.String({ minLength: 1, maxLength: 1_000 }) }, { additionalProperties: false }),
+  parameters: Type.Object(
+    { expression: Type.String({ minLength: 1, maxLength: 1_000 }) },
+    { additionalProperties: false },
+  ),
   policy: { effects: 'none', timeoutMs: 1_000 },
   handler({ expression }) {
     const result = evaluate(expression);

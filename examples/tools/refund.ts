@@ -8,5 +8,9 @@ export const refundOrder = defineTool({
   category: 'orders',
   parameters: Type.Object({ order: Type.Integer({ minimum: 1 }) }, { additionalProperties: false }),
   policy: { requires: ['role:support'], effects: 'at-most-once' },
-  handler: ({ order }, { principal, idempotencyKey }) => ({ order, refundedBy: principal.userId, reference: idempotencyKey }),
+  handler: ({ order }, { principal, idempotencyKey }) => ({
+    order,
+    refundedBy: principal.userId,
+    reference: idempotencyKey,
+  }),
 });

@@ -8,7 +8,10 @@ export const quoteShipping = defineTool({
   description: 'What a carrier asks to ship a parcel to a city',
   category: 'orders',
   parameters: Type.Object(
-    { city: Type.String({ minLength: 2, maxLength: 100 }), kilograms: Type.Number({ exclusiveMinimum: 0, maximum: 30 }) },
+    {
+      city: Type.String({ minLength: 2, maxLength: 100 }),
+      kilograms: Type.Number({ exclusiveMinimum: 0, maximum: 30 }),
+    },
     { additionalProperties: false },
   ),
   policy: { effects: 'none', timeoutMs: 5_000 },

@@ -51,7 +51,9 @@ describe('callyard', () => {
   });
 
   it('says where no Redis is, without its password', async () => {
-    const { code, stderr } = await callyard(['worker', '--tools', examples], { REDIS_URL: 'redis://u:hunter2@127.0.0.1:1' });
+    const { code, stderr } = await callyard(['worker', '--tools', examples], {
+      REDIS_URL: 'redis://u:hunter2@127.0.0.1:1',
+    });
     expect(code).toBe(2);
     expect(stderr).toContain('cannot reach Redis at redis://***@127.0.0.1:1');
     expect(stderr).not.toContain('hunter2');
@@ -76,8 +78,16 @@ describe('callyard', () => {
   });
 
   it('replays what it can read of a torn file and names the lines it could not', async () => {
-    const tool = { type: 'function', function: { name: 'echo', description: 'Echo', parameters: { type: 'object', properties: { n: { type: 'integer' } } } } };
-    const good = (id: string) => JSON.stringify({ id, messages: [], tools: [tool], tool_calls: [{ name: 'echo', arguments: { n: 1 } }] });
+    const tool = {
+      type: 'function',
+      function: {
+        name: 'echo',
+        description: 'Echo',
+        parameters: { type: 'object', properties: { n: { type: 'integer' } } },
+      },
+    };
+    const good = (id: string) =>
+      JSON.stringify({ id, messages: [], tools: [tool], tool_calls: [{ name: 'echo', arguments: { n: 1 } }] });
     const folder = await folderWith({ 'torn.jsonl': [good('a'), '{"id": "b", "mess', '[]', good('c')].join('\n') });
     const { code, stdout, stderr } = await callyard(['replay', join(folder, 'torn.jsonl'), '--workers', '1', '--json']);
     expect(code).toBe(1);
@@ -97,11 +107,18 @@ describe('callyard', () => {
 
   it('asks a real endpoint in its demo when there is a key', async () => {
     const mock = new LLMock({ port: 0 });
-    mock.on({ userMessage: /kettles/, hasToolResult: false }, { toolCalls: [{ name: 'check_stock', arguments: '{"item":"Tea kettle"}' }] });
+    mock.on(
+      { userMessage: /kettles/, hasToolResult: false },
+      { toolCalls: [{ name: 'check_stock', arguments: '{"item":"Tea kettle"}' }] },
+    );
     mock.on({}, { content: 'That is all I know.' });
     await mock.start();
     onTestFinished(() => mock.stop());
-    const { code, stdout } = await callyard(['demo'], { OPENAI_API_KEY: 'test', OPENAI_BASE_URL: `${mock.url}/v1`, CALLYARD_MODEL: 'some-model' });
+    const { code, stdout } = await callyard(['demo'], {
+      OPENAI_API_KEY: 'test',
+      OPENAI_BASE_URL: `${mock.url}/v1`,
+      CALLYARD_MODEL: 'some-model',
+    });
     expect(code).toBe(0);
     expect(stdout).toContain('Model: some-model');
     expect(stdout).toContain('model → check_stock {"item":"Tea kettle"}');

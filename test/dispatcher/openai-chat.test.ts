@@ -16,7 +16,12 @@ const weather = defineTool({
   parameters: Type.Object({ city: Type.String(), unit: Type.Optional(Type.String()) }),
   handler: () => 1,
 }).manifest;
-const open = defineTool({ ...weather, name: 'open', parameters: { type: 'object', properties: { any: {} } }, handler: () => 1 }).manifest;
+const open = defineTool({
+  ...weather,
+  name: 'open',
+  parameters: { type: 'object', properties: { any: {} } },
+  handler: () => 1,
+}).manifest;
 
 const asking = (changes: Partial<ModelRequest> = {}): ModelRequest => ({
   messages: [{ role: 'user', content: 'weather in Oslo' }],
@@ -55,10 +60,15 @@ const stream = (response: ServerResponse, ...chunks: string[]) => {
   response.end(`${chunks.join('')}data: [DONE]\n\n`);
 };
 const fail = (response: ServerResponse, status: number, headers: Record<string, string> = {}) =>
-  response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify({ error: { message: `status ${status}` } }));
+  response
+    .writeHead(status, { 'content-type': 'application/json', ...headers })
+    .end(JSON.stringify({ error: { message: `status ${status}` } }));
 const done = [chunk({ content: 'done' }), chunk({}, 'stop')];
 
-describe.each([['streamed', true], ['at once', false]] as const)('chat completions, %s', (_how, streamed) => {
+describe.each([
+  ['streamed', true],
+  ['at once', false],
+] as const)('chat completions, %s', (_how, streamed) => {
   async function mocked() {
     const mock = new LLMock({ port: 0 });
     await mock.start();
@@ -68,7 +78,15 @@ describe.each([['streamed', true], ['at once', false]] as const)('chat completio
 
   it('bring parallel calls with their arguments as text, broken ones too', async () => {
     const { mock, model } = await mocked();
-    mock.on({ userMessage: /Oslo/ }, { toolCalls: [{ name: 'open', arguments: '{"city":"Oslo"}' }, { name: 'open', arguments: '{"city":' }] });
+    mock.on(
+      { userMessage: /Oslo/ },
+      {
+        toolCalls: [
+          { name: 'open', arguments: '{"city":"Oslo"}' },
+          { name: 'open', arguments: '{"city":' },
+        ],
+      },
+    );
     const { message, stop } = await model.ask(asking());
     expect(stop).toBe('calls');
     expect(message.tool_calls?.map((call) => call.function.arguments)).toEqual(['{"city":"Oslo"}', '{"city":']);
@@ -89,13 +107,27 @@ describe('what goes over the wire', () => {
     const { model, bodies } = await endpoint((response) => stream(response, ...done));
     const history: Message[] = [
       { role: 'user', content: 'hi' },
-      { role: 'assistant', content: null, tool_calls: [{ id: 'c1', type: 'function', function: { name: weather.name, arguments: '{}' } }] },
+      {
+        role: 'assistant',
+        content: null,
+        tool_calls: [{ id: 'c1', type: 'function', function: { name: weather.name, arguments: '{}' } }],
+      },
       { role: 'tool', tool_call_id: 'c1', name: weather.name, content: 'rain' },
     ];
     await model().ask(asking({ messages: history, toolChoice: { name: weather.name }, parallel: false }));
-    const [body] = bodies as [{ tools: { function: { name: string; strict: boolean } }[]; messages: Record<string, never>[]; tool_choice: unknown; parallel_tool_calls: unknown }];
+    const [body] = bodies as [
+      {
+        tools: { function: { name: string; strict: boolean } }[];
+        messages: Record<string, never>[];
+        tool_choice: unknown;
+        parallel_tool_calls: unknown;
+      },
+    ];
     const [strict, loose] = body.tools;
-    expect(strict?.function).toMatchObject({ strict: true, parameters: { required: ['city', 'unit'], additionalProperties: false } });
+    expect(strict?.function).toMatchObject({
+      strict: true,
+      parameters: { required: ['city', 'unit'], additionalProperties: false },
+    });
     expect(loose?.function).toMatchObject({ name: 'open', strict: false });
     const wire = strict?.function.name ?? '';
     expect(wire).toMatch(/^crm_weather_now-[0-9a-f]{8}$/);
@@ -108,7 +140,11 @@ describe('what goes over the wire', () => {
   it('turns names back in what comes', async () => {
     const { model, bodies } = await endpoint((response, _n, body) => {
       const wire = (body.tools as { function: { name: string } }[])[0]?.function.name;
-      stream(response, chunk({ tool_calls: [{ index: 0, id: 'a', function: { name: wire, arguments: '{}' } }] }), chunk({}, 'tool_calls'));
+      stream(
+        response,
+        chunk({ tool_calls: [{ index: 0, id: 'a', function: { name: wire, arguments: '{}' } }] }),
+        chunk({}, 'tool_calls'),
+      );
     });
     const { message } = await model().ask(asking());
     expect(message.tool_calls?.[0]?.function.name).toBe(weather.name);
@@ -131,8 +167,18 @@ describe('streams of compatible servers', () => {
 
   it('are joined by index, with arguments in pieces', async () => {
     const { message } = await callsOf(
-      chunk({ tool_calls: [{ index: 0, id: 'a', function: { name: 'open', arguments: '' } }, { index: 1, id: 'b', function: { name: 'open', arguments: '{' } }] }),
-      chunk({ tool_calls: [{ index: 1, function: { arguments: '"x":1}' } }, { index: 0, function: { name: '', arguments: '{}' } }] }),
+      chunk({
+        tool_calls: [
+          { index: 0, id: 'a', function: { name: 'open', arguments: '' } },
+          { index: 1, id: 'b', function: { name: 'open', arguments: '{' } },
+        ],
+      }),
+      chunk({
+        tool_calls: [
+          { index: 1, function: { arguments: '"x":1}' } },
+          { index: 0, function: { name: '', arguments: '{}' } },
+        ],
+      }),
       chunk({}, 'tool_calls'),
     );
     expect(message.tool_calls?.map(({ id, function: { name, arguments: args } }) => [id, name, args])).toEqual([
@@ -149,20 +195,37 @@ describe('streams of compatible servers', () => {
       chunk({}, 'stop'),
     );
     expect(message.tool_calls?.map((call) => call.function.arguments)).toEqual(['{}', '{"x":2}']);
-    const nameless = await callsOf(chunk({ tool_calls: [{ index: 0, function: { name: 'open', arguments: '{}' } }] }), chunk({}, 'stop'));
+    const nameless = await callsOf(
+      chunk({ tool_calls: [{ index: 0, function: { name: 'open', arguments: '{}' } }] }),
+      chunk({}, 'stop'),
+    );
     expect(nameless.message.tool_calls?.[0]?.id).toMatch(/^call_[0-9a-f]{24}$/);
     expect(nameless.stop).toBe('calls');
   });
 
   it('keep texts beside the content, and the old form of a call', async () => {
-    const { message } = await callsOf(chunk({ reasoning_content: 'Think' }), chunk({ reasoning_content: 'ing.' }), ...done);
+    const { message } = await callsOf(
+      chunk({ reasoning_content: 'Think' }),
+      chunk({ reasoning_content: 'ing.' }),
+      ...done,
+    );
     expect(message).toMatchObject({ content: 'done', reasoning_content: 'Thinking.' });
-    const legacy = await callsOf(chunk({ function_call: { name: 'open', arguments: '{"a"' } }), chunk({ function_call: { arguments: ':1}' } }), chunk({}, 'function_call'));
+    const legacy = await callsOf(
+      chunk({ function_call: { name: 'open', arguments: '{"a"' } }),
+      chunk({ function_call: { arguments: ':1}' } }),
+      chunk({}, 'function_call'),
+    );
     expect(legacy).toMatchObject({ stop: 'calls', message: { function_call: { name: 'open', arguments: '{"a":1}' } } });
   });
 
-  it.each([['length', 'length'], ['content_filter', 'filtered']])('that end with %s are incomplete', async (finish, stop) => {
-    const response = await callsOf(chunk({ tool_calls: [{ index: 0, id: 'a', function: { name: 'open', arguments: '{"x' } }] }), chunk({}, finish));
+  it.each([
+    ['length', 'length'],
+    ['content_filter', 'filtered'],
+  ])('that end with %s are incomplete', async (finish, stop) => {
+    const response = await callsOf(
+      chunk({ tool_calls: [{ index: 0, id: 'a', function: { name: 'open', arguments: '{"x' } }] }),
+      chunk({}, finish),
+    );
     expect(response.stop).toBe(stop);
   });
 });
@@ -172,7 +235,9 @@ describe('asking again', () => {
     const { model, bodies } = await endpoint((response, attempt) => {
       if (attempt > 1) return stream(response, ...done);
       response.writeHead(200, { 'content-type': 'text/event-stream' });
-      response.write(chunk({ tool_calls: [{ index: 0, id: 'a', function: { name: 'open', arguments: '{}' } }] }), () => response.destroy());
+      response.write(chunk({ tool_calls: [{ index: 0, id: 'a', function: { name: 'open', arguments: '{}' } }] }), () =>
+        response.destroy(),
+      );
       return undefined;
     });
     const { message } = await model().ask(asking());
@@ -181,7 +246,9 @@ describe('asking again', () => {
   });
 
   it('after a stream that ended without saying why', async () => {
-    const { model, bodies } = await endpoint((response, attempt) => stream(response, ...(attempt === 1 ? [chunk({ content: 'half' })] : done)));
+    const { model, bodies } = await endpoint((response, attempt) =>
+      stream(response, ...(attempt === 1 ? [chunk({ content: 'half' })] : done)),
+    );
     expect((await model().ask(asking())).message.content).toBe('done');
     expect(bodies).toHaveLength(2);
   });
@@ -196,7 +263,11 @@ describe('asking again', () => {
 
   it('not when that would take longer than it may, and says for how long', async () => {
     const { model, bodies } = await endpoint((response) => void fail(response, 429, { 'retry-after': '120' }));
-    await expect(model().ask(asking())).rejects.toMatchObject({ name: 'ModelError', status: 429, message: expect.stringContaining('120000 ms') as string });
+    await expect(model().ask(asking())).rejects.toMatchObject({
+      name: 'ModelError',
+      status: 429,
+      message: expect.stringContaining('120000 ms') as string,
+    });
     expect(bodies).toHaveLength(1);
   });
 

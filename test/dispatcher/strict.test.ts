@@ -26,7 +26,12 @@ describe('the strict copy of a schema', () => {
         unit: { type: ['string', 'null'], enum: ['c', 'f', null] },
         stops: {
           type: ['array', 'null'],
-          items: { type: 'object', properties: { name: { type: ['string', 'null'] } }, required: ['name'], additionalProperties: false },
+          items: {
+            type: 'object',
+            properties: { name: { type: ['string', 'null'] } },
+            required: ['name'],
+            additionalProperties: false,
+          },
         },
       },
       required: ['city', 'unit', 'stops'],
@@ -35,7 +40,10 @@ describe('the strict copy of a schema', () => {
   });
 
   it('turns oneOf into anyOf and follows definitions', () => {
-    const schema = object({ a: { oneOf: [{ type: 'string' }, { $ref: '#/$defs/B' }] } }, { required: ['a'], $defs: { B: object({ b: { type: 'integer' } }) } });
+    const schema = object(
+      { a: { oneOf: [{ type: 'string' }, { $ref: '#/$defs/B' }] } },
+      { required: ['a'], $defs: { B: object({ b: { type: 'integer' } }) } },
+    );
     expect(toStrict(schema)).toMatchObject({
       properties: { a: { anyOf: [{ type: 'string' }, { $ref: '#/$defs/B' }] } },
       $defs: { B: { required: ['b'], additionalProperties: false } },
@@ -73,10 +81,20 @@ interface Case {
 
 const bfcl = dataFile('bfcl.jsonl', fileURLToPath(new URL('../../../shared/data/', import.meta.url)));
 describe.skipIf(!existsSync(bfcl))('of recorded schemas (needs bfcl.jsonl; CALLYARD_DATA_DIR names its folder)', () => {
-  const cases = (): Case[] => readFileSync(bfcl, 'utf8').trim().split('\n').map((line) => JSON.parse(line) as Case);
+  const cases = (): Case[] =>
+    readFileSync(bfcl, 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Case);
 
   it('98 in 100 have a strict copy, and the official SDK takes every one', () => {
-    const schemas = [...new Map(cases().flatMap(({ tools }) => tools.map((tool) => [JSON.stringify(tool.function.parameters), tool.function.parameters]))).values()];
+    const schemas = [
+      ...new Map(
+        cases().flatMap(({ tools }) =>
+          tools.map((tool) => [JSON.stringify(tool.function.parameters), tool.function.parameters]),
+        ),
+      ).values(),
+    ];
     const copies = schemas.map(toStrict).filter((copy) => copy !== undefined);
     expect(copies.length / schemas.length).toBeGreaterThan(0.98);
     for (const copy of copies) expect(() => toStrictJsonSchema(structuredClone(copy) as never)).not.toThrow();
@@ -89,7 +107,9 @@ describe.skipIf(!existsSync(bfcl))('of recorded schemas (needs bfcl.jsonl; CALLY
         const tool = tools.find(({ function: { name } }) => name === call.name)?.function;
         const strict = tool && toStrict(tool.parameters);
         if (!strict || isFault(call.arguments, tool)) continue;
-        const absent = (strict.required as string[]).filter((name) => !(name in call.arguments)).map((name) => [name, null] as const);
+        const absent = (strict.required as string[])
+          .filter((name) => !(name in call.arguments))
+          .map((name) => [name, null] as const);
         expect(validateArguments(tool, { ...call.arguments, ...Object.fromEntries(absent) })).toEqual(call.arguments);
         compared += 1;
       }

@@ -28,7 +28,11 @@ describe('a conversation', () => {
     await yard.worker([act]);
     const dispatcher = await yard.dispatcher();
     const model = modelSaying(
-      proposes(toolCall('act', { mode: 'okay' }), toolCall('act', '{"mode":'), toolCall('act', { mode: 'ok', text: 'fine' })),
+      proposes(
+        toolCall('act', { mode: 'okay' }),
+        toolCall('act', '{"mode":'),
+        toolCall('act', { mode: 'ok', text: 'fine' }),
+      ),
       proposes(toolCall('act', { mode: 'ok', text: 'repaired' })),
       says('Good.'),
     );
@@ -67,9 +71,18 @@ describe('a conversation', () => {
 
     const named = modelSaying(proposes(toolCall('refund')), says('Hm.'));
     const refused = await dispatcher.run({ messages: [user], principal, model: named, tools: ['refund'] });
-    expect(refused.outcomes[0]?.error).toMatchObject({ code: 'permission_denied', details: { missing: ['role:support'] } });
+    expect(refused.outcomes[0]?.error).toMatchObject({
+      code: 'permission_denied',
+      details: { missing: ['role:support'] },
+    });
     expect(yard.logged).toContainEqual(
-      expect.objectContaining({ audit: true, code: 'permission_denied', owner: 'acme', user_id: 'mia', tool: 'refund' }),
+      expect.objectContaining({
+        audit: true,
+        code: 'permission_denied',
+        owner: 'acme',
+        user_id: 'mia',
+        tool: 'refund',
+      }),
     );
 
     const support = { ...principal, roles: ['support'] };
@@ -106,8 +119,16 @@ describe('a conversation', () => {
     const yard = await setup();
     await yard.worker([act]);
     const dispatcher = await yard.dispatcher();
-    const legacy = { role: 'assistant', content: null, function_call: toolCall('act', { mode: 'ok', text: 'old' }).function } as const;
-    const { messages } = await dispatcher.run({ messages: [user], principal, model: modelSaying(legacy, says('Old but gold.')) });
+    const legacy = {
+      role: 'assistant',
+      content: null,
+      function_call: toolCall('act', { mode: 'ok', text: 'old' }).function,
+    } as const;
+    const { messages } = await dispatcher.run({
+      messages: [user],
+      principal,
+      model: modelSaying(legacy, says('Old but gold.')),
+    });
     expect(messages[2]).toEqual({ role: 'function', name: 'act', content: '{"text":"old"}' });
   });
 });
@@ -119,7 +140,12 @@ describe('the limits of a run', () => {
     const yard = await setup();
     await yard.worker([act]);
     const dispatcher = await yard.dispatcher();
-    const result = await dispatcher.run({ messages: [user], principal, maxTurns: 2, model: modelSaying(again(), again()) });
+    const result = await dispatcher.run({
+      messages: [user],
+      principal,
+      maxTurns: 2,
+      model: modelSaying(again(), again()),
+    });
     expect(result).toMatchObject({ state: 'failed', stop: 'max_turns', turns: 2 });
     expect(result.messages.at(-1)?.role).toBe('tool');
   });
@@ -177,7 +203,10 @@ describe('the limits of a run', () => {
     const model = modelSaying(proposes(toolCall('act', { mode: 'slow', ms: 250 }), toolCall('act', { mode: 'ok' })));
     const result = await dispatcher.run({ messages: [user], principal, model, timeoutMs: 150 });
     expect(result).toMatchObject({ state: 'expired', stop: 'deadline' });
-    expect(result.outcomes.map(({ error, status }) => error?.code ?? status)).toEqual(['deadline_exceeded', 'completed']);
+    expect(result.outcomes.map(({ error, status }) => error?.code ?? status)).toEqual([
+      'deadline_exceeded',
+      'completed',
+    ]);
   });
 
   it('ends as cancelled when its caller stops waiting', async () => {
@@ -209,14 +238,24 @@ describe('calls one by one', () => {
       return name;
     },
   });
-  const three = () => proposes(toolCall('step', { name: 'a' }), toolCall('step', { name: 'b', fail: true }), toolCall('step', { name: 'c' }));
+  const three = () =>
+    proposes(
+      toolCall('step', { name: 'a' }),
+      toolCall('step', { name: 'b', fail: true }),
+      toolCall('step', { name: 'c' }),
+    );
 
   it('run in order, and go on after a failure', async () => {
     const yard = await setup();
     await yard.worker([step]);
     const dispatcher = await yard.dispatcher();
     order.length = 0;
-    const result = await dispatcher.run({ messages: [user], principal, mode: 'sequential', model: modelSaying(three(), says('ok')) });
+    const result = await dispatcher.run({
+      messages: [user],
+      principal,
+      mode: 'sequential',
+      model: modelSaying(three(), says('ok')),
+    });
     expect(order).toEqual(['a begins', 'a ends', 'b begins', 'b ends', 'c begins', 'c ends']);
     expect(result.outcomes.map(({ status }) => status)).toEqual(['completed', 'failed', 'completed']);
   });
@@ -233,7 +272,11 @@ describe('calls one by one', () => {
 
   it('are forced by the policy of one tool in the turn', async () => {
     const yard = await setup();
-    const careful = defineTool({ ...base('careful'), policy: { sequential: true }, handler: () => order.push('careful') });
+    const careful = defineTool({
+      ...base('careful'),
+      policy: { sequential: true },
+      handler: () => order.push('careful'),
+    });
     await yard.worker([step, careful]);
     const dispatcher = await yard.dispatcher();
     order.length = 0;

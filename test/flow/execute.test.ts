@@ -8,7 +8,11 @@ describe('execute, for a loop of somebody else', () => {
     const yard = await setup();
     await yard.worker([act]);
     const dispatcher = await yard.dispatcher();
-    const calls = [toolCall('act', { mode: 'ok', text: 'a' }, 'same'), toolCall('nope', {}, 'same'), toolCall('act', { mode: 'throw' })];
+    const calls = [
+      toolCall('act', { mode: 'ok', text: 'a' }, 'same'),
+      toolCall('nope', {}, 'same'),
+      toolCall('act', { mode: 'throw' }),
+    ];
     const { outcomes, messages } = await dispatcher.execute(calls, { principal });
     expect(outcomes.map(({ status }) => status)).toEqual(['completed', 'refused', 'failed']);
     expect(messages[0]).toEqual({ role: 'tool', tool_call_id: 'same', name: 'act', content: '{"text":"a"}' });

@@ -12,7 +12,11 @@ describe('what a handler may do', () => {
     ['hang', { status: 'failed', error: { code: 'timeout' }, attempts: 2 }, '300 ms'],
     ['fail', { status: 'failed', error: { code: 'tool_error' }, attempts: 2 }, 'attempt 2'],
     ['throw', { status: 'failed', error: { code: 'tool_error' }, attempts: 1 }, 'told to throw'],
-    ['secret', { status: 'completed', value: { user: 'mia', password: '[redacted]', nested: { api_key: '[redacted]' } } }, ''],
+    [
+      'secret',
+      { status: 'completed', value: { user: 'mia', password: '[redacted]', nested: { api_key: '[redacted]' } } },
+      '',
+    ],
   ])('ends in one outcome when it does %s', async (mode, expected, said) => {
     const yard = await setup();
     await yard.worker([act], { maxStuck: 100 });

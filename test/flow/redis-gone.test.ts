@@ -67,7 +67,9 @@ describe('Redis gone in the middle', () => {
     mayEnd.resolve(); // the first five end while there is nobody to tell
     await redis.start();
     const { outcomes } = await running;
-    expect(outcomes.map(({ value, attempts }) => [value, attempts])).toEqual(Array.from({ length: 10 }, () => ['through', 1]));
+    expect(outcomes.map(({ value, attempts }) => [value, attempts])).toEqual(
+      Array.from({ length: 10 }, () => ['through', 1]),
+    );
     expect(logged.some(({ msg }) => msg === 'Redis is back')).toBe(true);
   });
 
@@ -86,6 +88,8 @@ describe('a Redis that evicts', () => {
     await client.config('SET', 'maxmemory-policy', 'allkeys-lru');
     client.disconnect();
     const log = createLogger({ name: 'test', level: 'silent' });
-    await expect(createDispatcher({ redisUrl: redis.url, log })).rejects.toThrow(/maxmemory-policy allkeys-lru.*noeviction/);
+    await expect(createDispatcher({ redisUrl: redis.url, log })).rejects.toThrow(
+      /maxmemory-policy allkeys-lru.*noeviction/,
+    );
   });
 });

@@ -11,7 +11,10 @@ const folder = fileURLToPath(new URL('../../../shared/data/', import.meta.url));
 const bfcl = dataFile('bfcl.jsonl', folder);
 const airline = dataFile('tau-airline.jsonl', folder);
 const airlineTools = dataFile('tau-airline.tools.json', folder);
-const noData = existsSync(bfcl) && existsSync(airline) ? undefined : `no recorded calls in ${folder}; CALLYARD_DATA_DIR names their folder`;
+const noData =
+  existsSync(bfcl) && existsSync(airline)
+    ? undefined
+    : `no recorded calls in ${folder}; CALLYARD_DATA_DIR names their folder`;
 
 const quietly = { concurrency: 32, onProgress: () => {} };
 

@@ -34,7 +34,12 @@ describe('a trace', () => {
 
     const [agent] = named('invoke_agent callyard') as [ReceivedSpan];
     expect(spans.every(({ traceId }) => traceId === result.traceId)).toBe(true);
-    expect(agent).toMatchObject({ kind: 'INTERNAL', status: 'UNSET', parentSpanId: undefined, service: 'test-dispatcher' });
+    expect(agent).toMatchObject({
+      kind: 'INTERNAL',
+      status: 'UNSET',
+      parentSpanId: undefined,
+      service: 'test-dispatcher',
+    });
     expect(below(agent).map(({ name, kind }) => [name, kind])).toEqual([
       ['chat scripted', 'CLIENT'],
       ['send calls', 'PRODUCER'],
@@ -63,7 +68,10 @@ describe('a trace', () => {
       },
     });
     expect(first.events).toMatchObject([{ name: 'exception', attributes: { 'exception.message': 'stumbled' } }]);
-    expect(second).toMatchObject({ status: 'UNSET', attributes: { 'callyard.attempt': 2, 'callyard.outcome': 'completed', 'callyard.wait.reason': 'retry' } });
+    expect(second).toMatchObject({
+      status: 'UNSET',
+      attributes: { 'callyard.attempt': 2, 'callyard.outcome': 'completed', 'callyard.wait.reason': 'retry' },
+    });
     expect(below(first)).toMatchObject([{ name: 'execute_tool stumble', kind: 'INTERNAL', status: 'ERROR' }]);
     expect(below(second)).toMatchObject([{ name: 'execute_tool stumble', status: 'UNSET' }]);
 
@@ -71,7 +79,11 @@ describe('a trace', () => {
     expect(refused).toMatchObject({ status: 'UNSET', attributes: { 'error.type': 'invalid_arguments' } });
     expect(below(refused)).toEqual([]);
     expect(spans.every(({ attributes }) => attributes['gen_ai.conversation.id'] === 'conversation-7')).toBe(true);
-    expect(named('process calls').every(({ attributes }) => String(attributes['messaging.destination.name']).startsWith('calls-'))).toBe(true);
+    expect(
+      named('process calls').every(({ attributes }) =>
+        String(attributes['messaging.destination.name']).startsWith('calls-'),
+      ),
+    ).toBe(true);
 
     expect(result.outcomes.every(({ traceId }) => traceId === result.traceId)).toBe(true);
     expect(receiver.raw()).not.toContain(canary);

@@ -15,7 +15,10 @@ describe('the catalog', () => {
     expect(other.pool).not.toBe(a.pool);
     const pools = await readCatalog(yard.redis, yard.names);
     expect(new Map(pools.map(({ pool, workers }) => [pool, workers.length]))).toEqual(
-      new Map([[a.pool, 2], [other.pool, 1]]),
+      new Map([
+        [a.pool, 2],
+        [other.pool, 1],
+      ]),
     );
   });
 
@@ -35,7 +38,9 @@ describe('the catalog', () => {
     const yard = await setup();
     const first = await yard.worker([tool('x')]);
     const other = yard.worker([tool('x', '1.0.0', { a: Type.String() })]);
-    await expect(other).rejects.toThrow(`tool x@1.0.0: worker ${first.id} already serves this version with another schema`);
+    await expect(other).rejects.toThrow(
+      `tool x@1.0.0: worker ${first.id} already serves this version with another schema`,
+    );
     await expect(yard.worker([tool('x', '1.1.0', { a: Type.String() })])).resolves.toBeDefined();
   });
 

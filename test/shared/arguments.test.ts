@@ -25,7 +25,9 @@ const tool = {
     },
     required: ['city'],
     additionalProperties: false,
-    $defs: { stop: { type: 'object', properties: { name: { type: 'string' }, hours: { type: 'number' } }, required: ['name'] } },
+    $defs: {
+      stop: { type: 'object', properties: { name: { type: 'string' }, hours: { type: 'number' } }, required: ['name'] },
+    },
   },
 };
 const validate = (args: unknown) => validateArguments(tool, args);
@@ -74,7 +76,10 @@ describe('validating arguments', () => {
   ])('says how to mend %s', (_what, args, pointer, problem) => {
     const { code, details, message, suggestion } = failureOf(() => validate(args));
     expect(code).toBe('invalid_arguments');
-    expect((details as { problems: unknown[] }).problems).toContainEqual({ pointer, problem: expect.stringContaining(problem) as string });
+    expect((details as { problems: unknown[] }).problems).toContainEqual({
+      pointer,
+      problem: expect.stringContaining(problem) as string,
+    });
     expect(message).toContain(problem);
     expect(suggestion).toBeDefined();
   });
@@ -82,12 +87,21 @@ describe('validating arguments', () => {
   it('lists five problems at most', () => {
     const many = Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`p${i}`, { type: 'integer' }]));
     const wrong = Object.fromEntries(Object.keys(many).map((name) => [name, 'x']));
-    const { details } = failureOf(() => validateArguments({ name: 't', parameters: { type: 'object', properties: many } }, wrong));
+    const { details } = failureOf(() =>
+      validateArguments({ name: 't', parameters: { type: 'object', properties: many } }, wrong),
+    );
     expect((details as { problems: unknown[] }).problems).toHaveLength(5);
   });
 
   it('takes null for an optional that is absent, also inside of arrays, references and unions', () => {
-    const args = { city: 'Oslo', unit: null, days: null, note: null, stops: [{ name: 'a', hours: null }], how: { name: 'b', hours: null } };
+    const args = {
+      city: 'Oslo',
+      unit: null,
+      days: null,
+      note: null,
+      stops: [{ name: 'a', hours: null }],
+      how: { name: 'b', hours: null },
+    };
     expect(validate(args)).toEqual({ city: 'Oslo', note: null, stops: [{ name: 'a' }], how: { name: 'b' } });
   });
 
@@ -96,7 +110,10 @@ describe('validating arguments', () => {
   });
 
   it('survives recursion that no stack holds', () => {
-    const recursive = { name: 't', parameters: { type: 'object', properties: { next: { $ref: '#' }, n: { type: 'integer' } } } };
+    const recursive = {
+      name: 't',
+      parameters: { type: 'object', properties: { next: { $ref: '#' }, n: { type: 'integer' } } },
+    };
     let deep: object = { n: 'wrong' };
     for (let i = 0; i < 50_000; i++) deep = { next: deep };
     expect(failureOf(() => validateArguments(recursive, deep)).code).toBe('invalid_arguments');

@@ -19,7 +19,11 @@ describe('envelope v1', () => {
   it.each([
     ['nothing', undefined, 'envelope'],
     ['a string', 'job', 'envelope'],
-    ['an envelope without a deadline', { ...(JSON.parse(fixture('envelope.json')) as object), deadlineAt: undefined }, 'deadlineAt'],
+    [
+      'an envelope without a deadline',
+      { ...(JSON.parse(fixture('envelope.json')) as object), deadlineAt: undefined },
+      'deadlineAt',
+    ],
     ['a version of the past', { v: 0 }, 'envelope'],
   ])('says what is wrong with %s', (_what, data, where) => {
     const parsed = parseEnvelope(data);
@@ -44,7 +48,10 @@ describe('call keys', () => {
     expect(callKey({ runId: 'r1', turn: 2, index: 0 })).toBe('r1.2.0');
   });
 
-  it.each(['12', 'a:b', '', 'a.b', 'ü', 'x'.repeat(129)])('takes no run id like %j, which BullMQ or a key could not hold', (id) => {
-    expect(runIdPattern.test(id)).toBe(false);
-  });
+  it.each(['12', 'a:b', '', 'a.b', 'ü', 'x'.repeat(129)])(
+    'takes no run id like %j, which BullMQ or a key could not hold',
+    (id) => {
+      expect(runIdPattern.test(id)).toBe(false);
+    },
+  );
 });

@@ -5,8 +5,18 @@ import { nearest } from '@callyard/shared/nearest';
 describe('settings of a process', () => {
   it('have defaults, and take what the environment says', () => {
     expect(loadConfig('worker', {})).toEqual(configDefaults('worker'));
-    const env = { CALLYARD_CONCURRENCY: '7', CALLYARD_CAPTURE_CONTENT: 'true', CALLYARD_REDACT_KEYS: 'pin, dob', CALLYARD_PREFIX: '' };
-    expect(loadConfig('worker', env)).toMatchObject({ concurrency: 7, captureContent: true, redactKeys: ['pin', 'dob'], prefix: 'callyard' });
+    const env = {
+      CALLYARD_CONCURRENCY: '7',
+      CALLYARD_CAPTURE_CONTENT: 'true',
+      CALLYARD_REDACT_KEYS: 'pin, dob',
+      CALLYARD_PREFIX: '',
+    };
+    expect(loadConfig('worker', env)).toMatchObject({
+      concurrency: 7,
+      captureContent: true,
+      redactKeys: ['pin', 'dob'],
+      prefix: 'callyard',
+    });
   });
 
   it.each([
@@ -21,7 +31,12 @@ describe('settings of a process', () => {
   });
 
   it('list everything that is wrong at once, without a secret', () => {
-    const env = { CALLYARD_LOCK_MS: 'x', CALLYARD_MAX_STUCK: 'y', CALLYARD_USER_HASH_SECRET: 'hunter2', REDIS_URL: 'redis://u:hunter2@h' };
+    const env = {
+      CALLYARD_LOCK_MS: 'x',
+      CALLYARD_MAX_STUCK: 'y',
+      CALLYARD_USER_HASH_SECRET: 'hunter2',
+      REDIS_URL: 'redis://u:hunter2@h',
+    };
     expect(() => loadConfig('worker', env)).toThrow(/CALLYARD_LOCK_MS[^]*CALLYARD_MAX_STUCK/);
     expect(() => loadConfig('worker', env)).not.toThrow(/hunter2/);
   });

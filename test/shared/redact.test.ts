@@ -15,19 +15,27 @@ describe('redacting a result', () => {
     expect(redact({ deep: [{ [key]: value, kept: 1 }] })).toEqual({ deep: [{ [key]: '[redacted]', kept: 1 }] });
   });
 
-  it.each(['token_count', 'max_tokens', 'passwordless', 'secretary', 'credit_card_4421486', 'monkey'])('leaves %s alone', (key) => {
-    const value = { [key]: 'plain' };
-    expect(redact(value)).toBe(value);
-  });
+  it.each(['token_count', 'max_tokens', 'passwordless', 'secretary', 'credit_card_4421486', 'monkey'])(
+    'leaves %s alone',
+    (key) => {
+      const value = { [key]: 'plain' };
+      expect(redact(value)).toBe(value);
+    },
+  );
 
   it('walks into objects under secret-looking keys', () => {
-    expect(redact({ token: { type: 'bearer', token: 'abc' } })).toEqual({ token: { type: 'bearer', token: '[redacted]' } });
+    expect(redact({ token: { type: 'bearer', token: 'abc' } })).toEqual({
+      token: { type: 'bearer', token: '[redacted]' },
+    });
   });
 
-  it.each(['4111111111111111', '4111 1111 1111 1111', '5500-0000-0000-0004', 'paid with 378282246310005.'])('hides the card in %j', (text) => {
-    expect(redact({ text })).not.toEqual({ text });
-    expect(JSON.stringify(redact({ text }))).toContain('[redacted card]');
-  });
+  it.each(['4111111111111111', '4111 1111 1111 1111', '5500-0000-0000-0004', 'paid with 378282246310005.'])(
+    'hides the card in %j',
+    (text) => {
+      expect(redact({ text })).not.toEqual({ text });
+      expect(JSON.stringify(redact({ text }))).toContain('[redacted card]');
+    },
+  );
 
   it.each([
     '4111111111111112',

@@ -56,16 +56,16 @@ describe('a span', () => {
       throw new Error('not to be read');
     },
   });
-  it.each<[string, unknown, string]>([
-    ['an error with a code', Object.assign(new Error('gone'), { code: 'ECONNRESET' }), 'ECONNRESET'],
-    ['an error with an HTTP status', Object.assign(new Error('slow down'), { status: 429 }), '429'],
-    ['an error of a class', new TypeError('not a function'), 'TypeError'],
-    ['a text', 'boo', '_OTHER'],
-    ['undefined', undefined, '_OTHER'],
-    ['null', null, '_OTHER'],
-    ['an object without a prototype', Object.create(null), '_OTHER'],
-    ['an error that cannot be read', unreadable, '_OTHER'],
-  ])('a handler that throws %s rejects with just that', async (_what, thrown, type) => {
+  it.each<[what: string, thrown: unknown, type: string, message: string]>([
+    ['an error with a code', Object.assign(new Error('gone'), { code: 'ECONNRESET' }), 'ECONNRESET', 'gone'],
+    ['an error with an HTTP status', Object.assign(new Error('slow down'), { status: 429 }), '429', 'slow down'],
+    ['an error of a class', new TypeError('not a function'), 'TypeError', 'not a function'],
+    ['a text', 'boo', '_OTHER', 'boo'],
+    ['undefined', undefined, '_OTHER', 'undefined'],
+    ['null', null, '_OTHER', 'null'],
+    ['an object without a prototype', Object.create(null), '_OTHER', 'thrown, and cannot be read'],
+    ['an error that cannot be read', unreadable, '_OTHER', 'thrown, and cannot be read'],
+  ])('a handler that throws %s rejects with just that', async (_what, thrown, type, message) => {
     const caught = await inToolSpan({ envelope, tool: 'nap', args: {} }, async () => {
       throw thrown;
     }).then(
@@ -74,7 +74,7 @@ describe('a span', () => {
     );
     expect(caught).toBe(thrown);
     expect(only()).toMatchObject({ status: 'ERROR', attributes: { 'error.type': type } });
-    expect(only().events).toMatchObject([['exception', { 'exception.type': type }]]);
+    expect(only().events).toEqual([['exception', { 'exception.type': type, 'exception.message': message }]]);
   });
 
   it('the text of an error is redacted and cut', async () => {

@@ -131,9 +131,17 @@ describe('with an SDK', () => {
 
   it('a call without a conversation or an id of the provider has neither made up', async () => {
     const { conversationId: _none, ...bare } = envelope;
-    startSendSpan({ ...bare, call: { ...envelope.call, id: '' } }).end('calls-3f9ac2d1');
-    expect(Object.keys(only().attributes)).not.toContain('gen_ai.conversation.id');
-    expect(Object.keys(only().attributes)).not.toContain('gen_ai.tool.call.id');
+    const nameless = { ...bare, call: { ...envelope.call, id: '' } };
+    startSendSpan(nameless).end('calls-3f9ac2d1');
+    await inToolSpan({ envelope: nameless, tool: 'nap', args: {} }, async () => 1);
+    const named = finished().map(({ attributes: given }) => [
+      given['gen_ai.conversation.id'],
+      given['gen_ai.tool.call.id'],
+    ]);
+    expect(named).toEqual([
+      [undefined, undefined],
+      [undefined, undefined],
+    ]);
   });
 
   it('a call older than 15 minutes begins a new trace with a link', async () => {

@@ -3,8 +3,15 @@ import Type from 'typebox';
 import { defineTool, manifestHash, type ToolDefinition } from '@callyard/shared/tool';
 import { createToolSet } from '@callyard/shared/tool-set';
 
-const good = { name: 'crm.orders/find', version: '1.2.0', description: 'Finds', parameters: Type.Object({ id: Type.Integer() }), handler: () => 1 };
-const define = (changes: Partial<ToolDefinition<never>> | Record<string, unknown>) => () => defineTool({ ...good, ...changes } as typeof good);
+const good = {
+  name: 'crm.orders/find',
+  version: '1.2.0',
+  description: 'Finds',
+  parameters: Type.Object({ id: Type.Integer() }),
+  handler: () => 1,
+};
+const define = (changes: Partial<ToolDefinition<never>> | Record<string, unknown>) => () =>
+  defineTool({ ...good, ...changes } as typeof good);
 
 describe('defining a tool', () => {
   it('infers the arguments of the handler from the schema', () => {
@@ -16,7 +23,10 @@ describe('defining a tool', () => {
   });
 
   it('takes plain JSON Schema', () => {
-    const { manifest } = defineTool({ ...good, parameters: { type: 'object', properties: { id: { type: 'integer' } } } });
+    const { manifest } = defineTool({
+      ...good,
+      parameters: { type: 'object', properties: { id: { type: 'integer' } } },
+    });
     expect(manifest.parameters).toEqual({ type: 'object', properties: { id: { type: 'integer' } } });
   });
 
@@ -46,9 +56,21 @@ describe('defining a tool', () => {
     ['a version that is none', { version: '1.2' }, 'version: "1.2" is not a semantic version'],
     ['no description', { description: ' ' }, 'description: the model needs one'],
     ['no handler', { handler: undefined }, 'handler: not a function'],
-    ['a wrong schema', { parameters: { type: 'object', properties: { a: { type: 'strin' } } } }, 'parameters/properties/a/type: "strin"'],
-    ['a policy that has no such thing', { policy: { timeoutMS: 5 } }, 'policy: unknown timeoutMS; did you mean timeoutMs?'],
-    ['a retry that has no such thing', { policy: { retry: { attemps: 5 } } }, 'policy/retry: unknown attemps; did you mean attempts?'],
+    [
+      'a wrong schema',
+      { parameters: { type: 'object', properties: { a: { type: 'strin' } } } },
+      'parameters/properties/a/type: "strin"',
+    ],
+    [
+      'a policy that has no such thing',
+      { policy: { timeoutMS: 5 } },
+      'policy: unknown timeoutMS; did you mean timeoutMs?',
+    ],
+    [
+      'a retry that has no such thing',
+      { policy: { retry: { attemps: 5 } } },
+      'policy/retry: unknown attemps; did you mean attempts?',
+    ],
     ['a policy of the wrong type', { policy: { timeoutMs: 'long' } }, 'policy/timeoutMs: must be integer'],
   ])('refuses %s and names the place', (_what, changes, said) => {
     expect(define(changes)).toThrow(said);

@@ -57,7 +57,10 @@ export function runRecordSuite(name: string, create: (messages: readonly Message
     it(`${name}: the first end wins`, async () => {
       const record = await create(messages);
       await record.finish({ state: 'completed', stop: 'answer' });
-      expect(await record.finish({ state: 'cancelled', stop: 'cancelled' })).toEqual({ state: 'completed', stop: 'answer' });
+      expect(await record.finish({ state: 'cancelled', stop: 'cancelled' })).toEqual({
+        state: 'completed',
+        stop: 'answer',
+      });
       expect((await record.load()).end).toEqual({ state: 'completed', stop: 'answer' });
     });
 

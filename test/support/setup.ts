@@ -1,7 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { inject, onTestFinished } from 'vitest';
-import { createDispatcher, scriptedModel, type AssistantMessage, type Dispatcher, type ToolCall } from '@callyard/dispatcher';
+import {
+  createDispatcher,
+  scriptedModel,
+  type AssistantMessage,
+  type Dispatcher,
+  type ToolCall,
+} from '@callyard/dispatcher';
 import { createLogger } from '@callyard/shared/log';
 import { createNames, type Names } from '@callyard/shared/names';
 import { createWorker, type Tool, type Worker, type WorkerOptions } from '@callyard/worker';
@@ -68,7 +74,11 @@ export const toolCall = (name: string, args: unknown = {}, id = `call_${++ids}`)
   function: { name, arguments: typeof args === 'string' ? args : JSON.stringify(args) },
 });
 
-export const proposes = (...calls: ToolCall[]): AssistantMessage => ({ role: 'assistant', content: null, tool_calls: calls });
+export const proposes = (...calls: ToolCall[]): AssistantMessage => ({
+  role: 'assistant',
+  content: null,
+  tool_calls: calls,
+});
 
 export const says = (content: string): AssistantMessage => ({ role: 'assistant', content });
 

@@ -82,6 +82,7 @@ export const usage = { inputTokens: 12, outputTokens: 3 };
 
 /** What a process says of users and content without settings. */
 export const off = { userHashSecret: '', captureContent: false, redact: createRedactor() };
+
 /** A run of one call, up to the handler. */
 export const wholeRun = () =>
   inAgentSpan(run, async (describeRun) => {

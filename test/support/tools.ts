@@ -8,8 +8,8 @@ export const act = defineTool({
   description: 'Does what it is told',
   parameters: Type.Object({
     mode: Type.Union(
-      (['ok', 'throw', 'fail', 'hang', 'bigint', 'circular', 'undefined', 'huge', 'secret', 'slow'] as const).map((mode) =>
-        Type.Literal(mode),
+      (['ok', 'throw', 'fail', 'hang', 'bigint', 'circular', 'undefined', 'huge', 'secret', 'slow'] as const).map(
+        (mode) => Type.Literal(mode),
       ),
     ),
     text: Type.Optional(Type.String()),

@@ -1,9 +1,15 @@
-/** `node traced-process.ts ENDPOINT`: traces one question to a model as a process of ours does, and ends by itself. */
+/**
+ * `node traced-process.ts ENDPOINT`: traces one question to a model as a process of ours does, counts and logs something
+ * beside it as a library might, and ends by itself.
+ */
+import { logs, metrics } from '@opentelemetry/api';
 import { inChatSpan } from '@callyard/shared/telemetry';
 import { startTelemetry } from '@callyard/shared/telemetry-start';
 
 const telemetry = startTelemetry({ serviceName: 'traced', endpoint: process.argv[2] ?? '' });
 const chat = { model: 'm', provider: 'scripted', conversationId: 'c1', runId: 'r1' };
+metrics.getMeter('library').createCounter('library.calls').add(1);
+logs.getLogger('library').emit({ body: 'called' });
 await inChatSpan(chat, async (describe) => {
   describe({ stop: 'answer', usage: { inputTokens: 12, outputTokens: 3 } });
 });

@@ -22,7 +22,11 @@ export async function workerProcesses(
   settings: Record<string, string> = {},
 ): Promise<WorkerProcess[]> {
   const own = { REDIS_URL: yard.redisUrl, CALLYARD_PREFIX: yard.prefix, ...quickProfile, ...settings };
-  const workers = await startWorkers(count, { script: main, args: ['worker', '--tools', tools], env: environmentWith(own) });
+  const workers = await startWorkers(count, {
+    script: main,
+    args: ['worker', '--tools', tools],
+    env: environmentWith(own),
+  });
   onTestFinished(() => {
     for (const { process: child } of workers) child.kill('SIGKILL');
   });

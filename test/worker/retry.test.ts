@@ -18,7 +18,10 @@ const state = { attempt: 1, retryAfters: 0, leftMs: 60_000 };
 
 describe('planning a retry', () => {
   it('doubles the ceiling with each attempt up to its maximum, and spends one', () => {
-    for (const [attempt, ceiling] of [[1, 100], [2, 150]] as const) {
+    for (const [attempt, ceiling] of [
+      [1, 100],
+      [2, 150],
+    ] as const) {
       const plans = Array.from({ length: 200 }, () => planRetry(failing('backoff'), policy, { ...state, attempt }));
       const delays = plans.map((plan) => plan?.delayMs ?? Number.NaN);
       expect(Math.max(...delays)).toBeLessThanOrEqual(ceiling);

@@ -34,7 +34,9 @@ export function evaluate(expression: string): number {
   const peek = (): string | undefined => tokens[next]?.text;
   const unexpected = (): ToolError => {
     const token = tokens[next];
-    return new ToolError(token ? `Unexpected ${token.text} at position ${token.at}.` : 'The expression ends too early.');
+    return new ToolError(
+      token ? `Unexpected ${token.text} at position ${token.at}.` : 'The expression ends too early.',
+    );
   };
   const take = (text: string): void => {
     if (peek() !== text) throw unexpected();
@@ -90,7 +92,8 @@ function tokenize(expression: string): Token[] {
   while (pattern.lastIndex < end) {
     const from = pattern.lastIndex;
     const match = pattern.exec(expression);
-    if (!match) throw new ToolError(`Cannot read ${JSON.stringify(expression.slice(from, from + 10))} at position ${from}.`);
+    if (!match)
+      throw new ToolError(`Cannot read ${JSON.stringify(expression.slice(from, from + 10))} at position ${from}.`);
     const text = match[1] ?? match[2] ?? match[3] ?? '';
     tokens.push({ text, at: pattern.lastIndex - text.length });
   }

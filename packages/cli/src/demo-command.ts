@@ -28,7 +28,11 @@ export async function demoCommand({ javascriptRedis = false }: { javascriptRedis
   const env = environmentWith({ REDIS_URL: redis.url, OTEL_EXPORTER_OTLP_ENDPOINT: receiver.endpoint });
   const workers = await startWorkers(2, { script: main, args: ['worker', '--tools', toolsFolder], env });
   log(`Workers: ${workers.map(({ id }) => id).join(', ')}\n`);
-  const dispatcher = await createDispatcher({ ...config, redisUrl: redis.url, log: createLogger({ name: 'demo', level: 'error' }) });
+  const dispatcher = await createDispatcher({
+    ...config,
+    redisUrl: redis.url,
+    log: createLogger({ name: 'demo', level: 'error' }),
+  });
   try {
     const played = await playAll(dispatcher);
     await stopWorkers(workers);
@@ -44,7 +48,8 @@ export async function demoCommand({ javascriptRedis = false }: { javascriptRedis
 
 async function playAll(dispatcher: Dispatcher): Promise<PlayedScene[]> {
   const { apiKey, baseUrl, model } = loadConfig('model');
-  const real = apiKey === '' ? undefined : openaiChat({ apiKey, model, ...(baseUrl === '' ? {} : { baseURL: baseUrl }) });
+  const real =
+    apiKey === '' ? undefined : openaiChat({ apiKey, model, ...(baseUrl === '' ? {} : { baseURL: baseUrl }) });
   log(real ? `Model: ${model}\n` : 'Model: scripted (set OPENAI_API_KEY to ask a real one)\n');
   const played: PlayedScene[] = [];
   for (const scene of scenes) {

@@ -27,7 +27,10 @@ export async function toolsShowCommand(wanted: string, { tools }: { tools?: stri
   const manifests = await manifestsFrom(tools);
   const manifest = manifests.find(({ name }) => name === wanted);
   if (!manifest) {
-    const close = nearest(wanted, manifests.map(({ name }) => name));
+    const close = nearest(
+      wanted,
+      manifests.map(({ name }) => name),
+    );
     throw new UsageError(`no tool ${wanted}${close === undefined ? '' : `; did you mean ${close}?`}`);
   }
   const names = toolNames([manifest.name]);

@@ -7,7 +7,10 @@ export function toolMessage(outcome: Outcome): ToolMessage {
 }
 
 /** The messages that answer a response, in the order of its calls and in its own form. */
-export function answers(message: AssistantMessage, outcomes: readonly Outcome[]): (ToolMessage | LegacyFunctionMessage)[] {
+export function answers(
+  message: AssistantMessage,
+  outcomes: readonly Outcome[],
+): (ToolMessage | LegacyFunctionMessage)[] {
   if (message.tool_calls && message.tool_calls.length > 0) return outcomes.map(toolMessage);
   return outcomes.map((outcome) => ({ role: 'function', name: outcome.call.name, content: contentOf(outcome) }));
 }

@@ -101,7 +101,8 @@ async function runConversation(run: RunOptions, options: DispatcherOptions, to: 
   const model = run.model ?? options.model;
   if (!model) throw new TypeError('run: no model; give one to createDispatcher or to run');
   const runId = run.runId ?? randomUUID();
-  if (!runIdPattern.test(runId)) throw new TypeError(`run: runId ${JSON.stringify(runId)} does not match ${runIdPattern}`);
+  if (!runIdPattern.test(runId))
+    throw new TypeError(`run: runId ${JSON.stringify(runId)} does not match ${runIdPattern}`);
   const { maxTurns, maxCalls, maxTokens } = { ...to.config, ...definedOf(run) };
   const { frame, end } = startFrame(runId, run, to, false);
   const offer = offerByTurn(() => offerTools(to.live, frame.principal, run.tools));
@@ -155,7 +156,10 @@ const everyTool = ({ live }: Connected): Offer =>
 
 /** A caller's key belongs to its owner, so two owners may use the same one and never see each other's outcomes. */
 const ownedKey = (owner: string, key: string): string =>
-  `k-${createHash('sha256').update(JSON.stringify([owner, key])).digest('hex').slice(0, 32)}`;
+  `k-${createHash('sha256')
+    .update(JSON.stringify([owner, key]))
+    .digest('hex')
+    .slice(0, 32)}`;
 
 function startFrame(
   runId: string,

@@ -98,7 +98,9 @@ function poolsFor({ name, range }: Pick<ToolRef, 'name' | 'range'>, { tools, rou
   const asked = `${name}@${range}`;
   const known = routes.get(asked);
   if (known) return known;
-  const fitting = [...(tools.get(name) ?? [])].filter(([version]) => satisfies(version, range, { includePrerelease: true }));
+  const fitting = [...(tools.get(name) ?? [])].filter(([version]) =>
+    satisfies(version, range, { includePrerelease: true }),
+  );
   const pools = fitting.flatMap(([, version]) => version.pools);
   routes.set(asked, pools);
   return pools;

@@ -5,7 +5,15 @@ import type { RunFrame } from './envelope.ts';
 import { ModelError, type Model, type ModelRequest, type ModelResponse } from './model.ts';
 import type { Offer } from './offer.ts';
 import { readCalls, toolCallsOf, type ProposedCall } from './read-calls.ts';
-import { callsIn, conversationOf, usageOf, type RunEnd, type RunHistory, type RunRecord, type Turn } from './run-record.ts';
+import {
+  callsIn,
+  conversationOf,
+  usageOf,
+  type RunEnd,
+  type RunHistory,
+  type RunRecord,
+  type Turn,
+} from './run-record.ts';
 
 /** Bounds of a run. Whichever is met first ends it, after the calls under way have their outcomes. */
 interface RunLimits {
@@ -90,7 +98,8 @@ function endAfter(last: Turn | undefined, history: RunHistory, options: LoopOpti
   if (frame.signal.aborted) throw frame.signal.reason;
   if (!last) return undefined;
   const { stop, message } = last.response;
-  if (stop === 'length') return { state: 'failed', stop: 'truncated', error: 'the response was cut at its maximum length' };
+  if (stop === 'length')
+    return { state: 'failed', stop: 'truncated', error: 'the response was cut at its maximum length' };
   if (stop === 'filtered') return { state: 'failed', stop: 'filtered', error: 'a content filter stopped the response' };
   if (toolCallsOf(message).length === 0) return { state: 'completed', stop: 'answer' };
   if (mode === 'sequential-until-failure' && last.outcomes?.some(({ status }) => status !== 'completed')) {
@@ -101,7 +110,11 @@ function endAfter(last: Turn | undefined, history: RunHistory, options: LoopOpti
 
 function limitMet({ turns }: RunHistory, limits: RunLimits): RunEnd | undefined {
   const { inputTokens, outputTokens } = usageOf(turns);
-  const met = (stop: RunEnd['stop'], what: string): RunEnd => ({ state: 'failed', stop, error: `the limit of ${what} is met` });
+  const met = (stop: RunEnd['stop'], what: string): RunEnd => ({
+    state: 'failed',
+    stop,
+    error: `the limit of ${what} is met`,
+  });
   if (turns.length >= limits.maxTurns) return met('max_turns', `${limits.maxTurns} turns`);
   if (callsIn(turns) >= limits.maxCalls) return met('max_calls', `${limits.maxCalls} calls`);
   if (inputTokens + outputTokens >= limits.maxTokens) return met('max_tokens', `${limits.maxTokens} tokens`);

@@ -4,10 +4,7 @@ import type { Manifest } from '@callyard/shared/tool';
 import type { LiveTools } from './live-tools.ts';
 
 /** Which tools a run offers: by name (`weather` or `weather@^1`), by category, or by a predicate. */
-export type ToolSelection =
-  | readonly string[]
-  | { categories: readonly string[] }
-  | ((manifest: Manifest) => boolean);
+export type ToolSelection = readonly string[] | { categories: readonly string[] } | ((manifest: Manifest) => boolean);
 
 /** A tool as it is offered: the version shown, and the range that may run it. */
 export interface OfferedTool {

@@ -96,7 +96,10 @@ function problemOf({ keyword, params, instancePath, message }: SchemaError, args
     case 'enum': {
       const allowed = params.allowedValues as unknown[];
       const close = typeof value === 'string' ? nearest(value, allowed.map(String)) : undefined;
-      return `expected one of ${allowed.map((one) => JSON.stringify(one)).join(', ').slice(0, 300)}, got ${shortly(value)}${close === undefined ? '' : `; did you mean ${JSON.stringify(close)}?`}`;
+      return `expected one of ${allowed
+        .map((one) => JSON.stringify(one))
+        .join(', ')
+        .slice(0, 300)}, got ${shortly(value)}${close === undefined ? '' : `; did you mean ${JSON.stringify(close)}?`}`;
     }
     default:
       return `${message}, got ${shortly(value)}`;
@@ -104,7 +107,9 @@ function problemOf({ keyword, params, instancePath, message }: SchemaError, args
 }
 
 const step = (node: unknown, key: string): unknown =>
-  typeof node === 'object' && node !== null ? (node as JsonSchema)[key.replaceAll('~1', '/').replaceAll('~0', '~')] : undefined;
+  typeof node === 'object' && node !== null
+    ? (node as JsonSchema)[key.replaceAll('~1', '/').replaceAll('~0', '~')]
+    : undefined;
 
 const list = (names: unknown): string => (Array.isArray(names) ? names.join(', ') : String(names));
 

@@ -136,7 +136,10 @@ const envelopes = Compile(Envelope);
 const outcomes = Compile(OutcomeShape);
 
 /** `too-new` is handed back to a worker that understands it; `broken` can never run. */
-export type ParsedEnvelope = { kind: 'ok'; envelope: Envelope } | { kind: 'too-new'; v: number } | { kind: 'broken'; why: string };
+export type ParsedEnvelope =
+  | { kind: 'ok'; envelope: Envelope }
+  | { kind: 'too-new'; v: number }
+  | { kind: 'broken'; why: string };
 
 export function parseEnvelope(data: unknown): ParsedEnvelope {
   if (envelopes.Check(data)) return { kind: 'ok', envelope: data };

@@ -47,10 +47,22 @@ export const WorkerConfig = Type.Object({
   // BullMQ skips every other check when its timer beats the key that spaces them, so the lock, two checks and the second
   // for which a frozen worker may hide a job make 14 s at worst (3 s here: 14.8 s measured, 17 s possible).
   stalledCheckMs: ms('CALLYARD_STALLED_CHECK_MS', 1_500, 'how often calls of silent workers are looked for'),
-  shutdownGraceMs: ms('CALLYARD_SHUTDOWN_GRACE_MS', 10_000, 'what running calls get before a stopping worker hands them back'),
-  stuckAfterMs: ms('CALLYARD_STUCK_AFTER_MS', 2_000, 'a handler that goes on this long after its abort counts as stuck'),
+  shutdownGraceMs: ms(
+    'CALLYARD_SHUTDOWN_GRACE_MS',
+    10_000,
+    'what running calls get before a stopping worker hands them back',
+  ),
+  stuckAfterMs: ms(
+    'CALLYARD_STUCK_AFTER_MS',
+    2_000,
+    'a handler that goes on this long after its abort counts as stuck',
+  ),
   maxStuck: count('CALLYARD_MAX_STUCK', 3, 'a worker with this many stuck handlers stops to be replaced'),
-  heartbeatMs: ms('CALLYARD_HEARTBEAT_MS', 2_000, 'how often a worker says that it lives; it counts as gone after three'),
+  heartbeatMs: ms(
+    'CALLYARD_HEARTBEAT_MS',
+    2_000,
+    'how often a worker says that it lives; it counts as gone after three',
+  ),
   maxResultBytes: count('CALLYARD_MAX_RESULT_BYTES', 262_144, 'larger results fail as result_too_large'),
 });
 export type WorkerConfig = Static<typeof WorkerConfig>;
@@ -62,15 +74,27 @@ export const DispatcherConfig = Type.Object({
   maxCalls: count('CALLYARD_MAX_CALLS', 256, 'calls in a run'),
   maxTokens: count('CALLYARD_MAX_TOKENS', 1_000_000, 'input and output tokens in a run; one response may pass it'),
   runTimeoutMs: ms('CALLYARD_RUN_TIMEOUT_MS', 300_000, 'the deadline over everything a run does'),
-  unservedMs: ms('CALLYARD_UNSERVED_MS', 10_000, 'a call whose tool nobody serves any more is tool_unavailable after this'),
+  unservedMs: ms(
+    'CALLYARD_UNSERVED_MS',
+    10_000,
+    'a call whose tool nobody serves any more is tool_unavailable after this',
+  ),
   sweepMs: ms('CALLYARD_SWEEP_MS', 1_000, 'how often the catalog and missing outcomes are looked at'),
 });
 export type DispatcherConfig = Static<typeof DispatcherConfig>;
 
 /** What commands that ask a real model read. */
 export const ModelConfig = Type.Object({
-  apiKey: Type.String({ env: 'OPENAI_API_KEY', default: '', description: 'key of the model; without one the demo is scripted' }),
-  baseUrl: Type.String({ env: 'OPENAI_BASE_URL', default: '', description: 'any endpoint that speaks Chat Completions' }),
+  apiKey: Type.String({
+    env: 'OPENAI_API_KEY',
+    default: '',
+    description: 'key of the model; without one the demo is scripted',
+  }),
+  baseUrl: Type.String({
+    env: 'OPENAI_BASE_URL',
+    default: '',
+    description: 'any endpoint that speaks Chat Completions',
+  }),
   model: text('CALLYARD_MODEL', 'gpt-4.1-mini', 'the model to ask'),
 });
 export type ModelConfig = Static<typeof ModelConfig>;
@@ -119,22 +143,31 @@ export function loadConfig<K extends ConfigKind>(kind: K, env: NodeJS.ProcessEnv
     else problems.push(`${variable}: ${validator.Errors(value)[0]?.message ?? 'wrong'}${shown(variable, given)}`);
   }
   problems.push(...crossProblems(config));
-  if (problems.length > 0) throw new ConfigError(`wrong settings:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
+  if (problems.length > 0)
+    throw new ConfigError(`wrong settings:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
   return Object.freeze(config as ConfigOf<K>);
 }
 
 /** REDIS_URL as it was given, where a default would be wrong: the demo then brings its own Redis. */
-export const givenRedisUrl = (env: NodeJS.ProcessEnv = process.env): string | undefined => env.REDIS_URL?.trim() || undefined;
+export const givenRedisUrl = (env: NodeJS.ProcessEnv = process.env): string | undefined =>
+  env.REDIS_URL?.trim() || undefined;
 
 /** A file of recorded calls: in CALLYARD_DATA_DIR, else in the folder named. */
 export const dataFile = (name: string, folder: string, env: NodeJS.ProcessEnv = process.env): string =>
   `${(env.CALLYARD_DATA_DIR ?? folder).replace(/\/?$/, '/')}${name}`;
 
 /** The whole environment for a child process, with some settings of its own. */
-export const environmentWith = (own: Record<string, string>): Record<string, string | undefined> => ({ ...process.env, ...own });
+export const environmentWith = (own: Record<string, string>): Record<string, string | undefined> => ({
+  ...process.env,
+  ...own,
+});
 
 function coerce(schema: Type.TSchema, given: string): unknown {
-  if (Type.IsArray(schema)) return given.split(',').map((part) => part.trim()).filter((part) => part !== '');
+  if (Type.IsArray(schema))
+    return given
+      .split(',')
+      .map((part) => part.trim())
+      .filter((part) => part !== '');
   if (Type.IsBoolean(schema)) return given === 'true' ? true : given === 'false' ? false : given;
   return Type.IsInteger(schema) && /^-?\d+$/.test(given) ? Number(given) : given;
 }
@@ -156,8 +189,10 @@ function unknownNames(env: NodeJS.ProcessEnv): string[] {
 /** A lock must outlive the checks that look for lost ones, or calls are taken from workers that live. */
 function crossProblems({ lockMs, stalledCheckMs, logLevel }: Record<string, unknown>): string[] {
   const problems: string[] = [];
-  if (Number(stalledCheckMs) >= Number(lockMs)) problems.push('CALLYARD_STALLED_CHECK_MS: must be less than CALLYARD_LOCK_MS');
+  if (Number(stalledCheckMs) >= Number(lockMs))
+    problems.push('CALLYARD_STALLED_CHECK_MS: must be less than CALLYARD_LOCK_MS');
   const levels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
-  if (typeof logLevel === 'string' && !levels.includes(logLevel)) problems.push(`CALLYARD_LOG_LEVEL: must be one of ${levels.join(', ')}`);
+  if (typeof logLevel === 'string' && !levels.includes(logLevel))
+    problems.push(`CALLYARD_LOG_LEVEL: must be one of ${levels.join(', ')}`);
   return problems;
 }

@@ -33,7 +33,13 @@ export const failures = {
     http: 500,
     forModel: 'The worker died while the tool ran. It may or may not have taken effect; it was not repeated.',
   },
-  deadline_exceeded: { ...failed, deadLetter: false, level: 'warn', http: 504, forModel: 'The time for this run is over.' },
+  deadline_exceeded: {
+    ...failed,
+    deadLetter: false,
+    level: 'warn',
+    http: 504,
+    forModel: 'The time for this run is over.',
+  },
   cancelled: {
     status: 'cancelled',
     retry: 'never',

@@ -67,7 +67,8 @@ function policyProblems(policy: Policy): string[] {
     .map(({ keyword, params, instancePath, message }) => {
       if (keyword !== 'additionalProperties') return `policy${instancePath}: ${message}`;
       const [extra = ''] = (params as { additionalProperties: string[] }).additionalProperties;
-      const known = instancePath === '' ? Object.keys(Policy.properties) : Object.keys(Policy.properties.retry.properties);
+      const known =
+        instancePath === '' ? Object.keys(Policy.properties) : Object.keys(Policy.properties.retry.properties);
       const close = nearest(extra, known);
       return `policy${instancePath}: unknown ${extra}${close === undefined ? '' : `; did you mean ${close}?`}`;
     });

@@ -18,9 +18,11 @@ const maxDepth = 64;
  * unresolvable `$ref` for nothing, and a pattern such as `^(a+)+$` keeps a worker busy for seconds.
  */
 export function checkSchema(schema: JsonSchema): SchemaProblem[] {
-  if (schema.type !== 'object') return [{ pointer: 'type', problem: 'the arguments of a tool are an object: type must be "object"' }];
+  if (schema.type !== 'object')
+    return [{ pointer: 'type', problem: 'the arguments of a tool are an object: type must be "object"' }];
   const text = JSON.stringify(schema);
-  if (text.length > maxBytes) return [{ pointer: '', problem: `the schema has ${text.length} bytes; at most ${maxBytes} are taken` }];
+  if (text.length > maxBytes)
+    return [{ pointer: '', problem: `the schema has ${text.length} bytes; at most ${maxBytes} are taken` }];
   const walked = walkProblems(schema, schema, [], 0);
   const meta = metaProblems(schema);
   return [...walked, ...meta.filter(({ pointer }) => !walked.some((one) => one.pointer === pointer))];
@@ -28,7 +30,8 @@ export function checkSchema(schema: JsonSchema): SchemaProblem[] {
 
 function metaProblems(schema: JsonSchema): SchemaProblem[] {
   const dialect = typeof schema.$schema === 'string' ? schema.$schema : draft2020;
-  const metaSchema = (Meta as Record<string, JsonSchema>)[dialect] ?? (Meta as Record<string, JsonSchema>)[dialect.replace(/#$/, '')];
+  const metaSchema =
+    (Meta as Record<string, JsonSchema>)[dialect] ?? (Meta as Record<string, JsonSchema>)[dialect.replace(/#$/, '')];
   if (!metaSchema) return [{ pointer: '$schema', problem: `the dialect ${dialect} is not known` }];
   const compiled = compileSchema(metaSchema);
   if (compiled.check(schema)) return [];
@@ -95,16 +98,22 @@ function resolves(ref: string, root: JsonSchema): boolean {
   const found = (node: unknown): boolean =>
     typeof node === 'object' &&
     node !== null &&
-    (Object.entries(node).some(([key, value]) => ['$anchor', '$dynamicAnchor', '$id'].includes(key) && value === name) ||
+    (Object.entries(node).some(
+      ([key, value]) => ['$anchor', '$dynamicAnchor', '$id'].includes(key) && value === name,
+    ) ||
       Object.values(node).some(found));
   return found(root);
 }
 
 /** RFC 6901. */
 function valueAt(root: unknown, pointer: string): unknown {
-  const keys = pointer.split('/').slice(1).map((key) => key.replaceAll('~1', '/').replaceAll('~0', '~'));
+  const keys = pointer
+    .split('/')
+    .slice(1)
+    .map((key) => key.replaceAll('~1', '/').replaceAll('~0', '~'));
   return keys.reduce<unknown>(
-    (node, key) => (typeof node === 'object' && node !== null && Object.hasOwn(node, key) ? (node as JsonSchema)[key] : undefined),
+    (node, key) =>
+      typeof node === 'object' && node !== null && Object.hasOwn(node, key) ? (node as JsonSchema)[key] : undefined,
     root,
   );
 }

@@ -14,7 +14,9 @@ export function withoutNulls(value: unknown, schema: unknown, root: JsonSchema =
   const properties = (branch.properties ?? {}) as Record<string, unknown>;
   const required = (branch.required ?? []) as string[];
   const entries = Object.entries(value);
-  const kept = entries.filter(([key, item]) => item !== null || required.includes(key) || takesNull(properties[key], root));
+  const kept = entries.filter(
+    ([key, item]) => item !== null || required.includes(key) || takesNull(properties[key], root),
+  );
   const mended = kept.map(([key, item]) => [key, withoutNulls(item, properties[key], root)] as const);
   const same = kept.length === entries.length && mended.every(([, item], i) => item === kept[i]?.[1]);
   return same ? value : Object.fromEntries(mended);

@@ -90,11 +90,14 @@ export function defineTool<P extends TSchema | JsonSchema>(definition: ToolDefin
   return { manifest, handler: handler as Tool['handler'], module };
 }
 
-function headProblems(head: Pick<ToolDefinition<JsonSchema>, 'name' | 'version' | 'description'> & { handler: unknown }): string[] {
+function headProblems(
+  head: Pick<ToolDefinition<JsonSchema>, 'name' | 'version' | 'description'> & { handler: unknown },
+): string[] {
   const { name, version, description, handler } = head;
   const problems: string[] = [];
   if (!namePattern.test(name)) problems.push(`name: ${JSON.stringify(name)} does not match ${namePattern}`);
-  if (valid(version) !== version) problems.push(`version: ${JSON.stringify(version)} is not a semantic version such as 1.0.0`);
+  if (valid(version) !== version)
+    problems.push(`version: ${JSON.stringify(version)} is not a semantic version such as 1.0.0`);
   if (typeof description !== 'string' || description.trim() === '') problems.push('description: the model needs one');
   if (typeof handler !== 'function') problems.push('handler: not a function');
   return problems;

@@ -26,7 +26,8 @@ export function publicLookup(hostname: string, options: LookupOptions, callback:
   resolveHost(hostname, { ...options, all: true }, (error, addresses) => {
     if (error) return callback(error, []);
     const refused = addresses.find(({ address }) => !isPublicAddress(address));
-    if (refused) return callback(new AddressRefused(`${hostname} resolves to ${refused.address}, which is not public`), []);
+    if (refused)
+      return callback(new AddressRefused(`${hostname} resolves to ${refused.address}, which is not public`), []);
     const [first] = addresses;
     if (options.all || !first) return callback(null, addresses);
     return callback(null, first.address, first.family);

@@ -10,10 +10,12 @@ const maxMessage = 2_000;
  */
 export function classifyError(error: unknown): CallError {
   if (isCallError(error)) return error;
-  if (!(error instanceof Error)) return new CallError('tool_error', `The tool threw ${shown(error)}.`, { retry: 'backoff' });
+  if (!(error instanceof Error))
+    return new CallError('tool_error', `The tool threw ${shown(error)}.`, { retry: 'backoff' });
   const message = error.message.slice(0, maxMessage) || error.name;
   const status = statusOf(error);
-  if (status !== undefined) return new CallError('upstream_error', message, { retry: retryFor(status, error), cause: error });
+  if (status !== undefined)
+    return new CallError('upstream_error', message, { retry: retryFor(status, error), cause: error });
   if (isConnectionError(error)) return new CallError('upstream_error', message, { retry: 'backoff', cause: error });
   return new CallError('tool_error', message, { retry: isMistake(error) ? 'never' : 'backoff', cause: error });
 }
@@ -33,8 +35,14 @@ function retryFor(status: number, error: Error): Retry {
 
 /** The HTTP status in the shapes that clients throw: `status`, `statusCode`, `response.status`. */
 function statusOf(error: Error): number | undefined {
-  const { status, statusCode, response } = error as { status?: unknown; statusCode?: unknown; response?: { status?: unknown } };
-  const found = [status, statusCode, response?.status].find((value) => typeof value === 'number' && value >= 400 && value < 600);
+  const { status, statusCode, response } = error as {
+    status?: unknown;
+    statusCode?: unknown;
+    response?: { status?: unknown };
+  };
+  const found = [status, statusCode, response?.status].find(
+    (value) => typeof value === 'number' && value >= 400 && value < 600,
+  );
   return found as number | undefined;
 }
 
@@ -46,7 +54,8 @@ function headersOf(error: Error): ((name: string) => string | null | undefined) 
   return (name) => (found as Record<string, string | undefined>)[name];
 }
 
-const connectionCodes = /^(ECONN|ENOTFOUND|ENETUNREACH|EHOSTUNREACH|EAI_AGAIN|EPIPE|ETIMEDOUT|UND_ERR_(CONNECT|HEADERS|BODY)_TIMEOUT|UND_ERR_(SOCKET|CLOSED|DESTROYED))/;
+const connectionCodes =
+  /^(ECONN|ENOTFOUND|ENETUNREACH|EHOSTUNREACH|EAI_AGAIN|EPIPE|ETIMEDOUT|UND_ERR_(CONNECT|HEADERS|BODY)_TIMEOUT|UND_ERR_(SOCKET|CLOSED|DESTROYED))/;
 
 /** Looks through causes, as `fetch failed` tells its reason only there. */
 function isConnectionError(error: unknown, depth = 0): boolean {

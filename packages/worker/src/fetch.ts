@@ -65,9 +65,12 @@ async function send(url: URL, init: UndiciInit, hosts: Policy['hosts'], signal: 
 
 /** The connections that may reach this URL. @throws CallError where none may */
 function agentFor(url: URL, hosts: Policy['hosts']): Dispatcher {
-  if (url.protocol !== 'https:' && url.protocol !== 'http:') throw refused(`${url.protocol} is not fetched, only http and https`);
+  if (url.protocol !== 'https:' && url.protocol !== 'http:')
+    throw refused(`${url.protocol} is not fetched, only http and https`);
   if (url.username !== '' || url.password !== '') throw refused('credentials in a URL are not sent; use a header');
-  const entry = hosts.map((one) => (typeof one === 'string' ? { host: one, internal: false } : one)).find(({ host }) => matches(host, url));
+  const entry = hosts
+    .map((one) => (typeof one === 'string' ? { host: one, internal: false } : one))
+    .find(({ host }) => matches(host, url));
   if (!entry) {
     const listed = hosts.map((one) => (typeof one === 'string' ? one : one.host)).join(', ') || 'none';
     throw refused(`${url.host} is not among the hosts of the tool's policy (${listed})`);
@@ -91,7 +94,8 @@ function redirected({ url, init }: { url: URL; init: UndiciInit }, to: URL, stat
   const headers = new Headers(init.headers as RequestInit['headers']);
   const method = (init.method ?? 'GET').toUpperCase();
   const becomesGet = (status === 303 && method !== 'HEAD') || ((status === 301 || status === 302) && method === 'POST');
-  if (to.origin !== url.origin) for (const name of ['authorization', 'cookie', 'proxy-authorization']) headers.delete(name);
+  if (to.origin !== url.origin)
+    for (const name of ['authorization', 'cookie', 'proxy-authorization']) headers.delete(name);
   if (!becomesGet) return { url: to, init: { ...init, headers: [...headers] } };
   for (const name of ['content-type', 'content-length', 'content-encoding']) headers.delete(name);
   const { body: _body, ...rest } = init;
@@ -116,7 +120,10 @@ const notPublic = (host: string): CallError =>
 function connectionFailed(url: URL, error: unknown): CallError {
   const reason = reasonIn(error);
   if (reason instanceof AddressRefused) return notPublic(url.host);
-  return new CallError('upstream_error', `${url.host} could not be reached (${reason.message}).`, { retry: 'backoff', cause: error });
+  return new CallError('upstream_error', `${url.host} could not be reached (${reason.message}).`, {
+    retry: 'backoff',
+    cause: error,
+  });
 }
 
 /** `fetch failed` tells why only in its innermost cause. */

@@ -38,7 +38,13 @@ export async function runIsolated(tool: Tool, args: unknown, ctx: ToolContext): 
   try {
     const { name, version } = tool.manifest;
     const module = tool.module ?? '';
-    const call: IsolatedCall = { module, name, version, args, ctx: { principal, idempotencyKey, attempt, conversationId } };
+    const call: IsolatedCall = {
+      module,
+      name,
+      version,
+      args,
+      ctx: { principal, idempotencyKey, attempt, conversationId },
+    };
     const answer = await ask(child, call);
     giveBack(child);
     if ('result' in answer) return JSON.parse(answer.result);
@@ -80,7 +86,11 @@ function ask(child: ChildProcess, call: IsolatedCall): Promise<IsolatedAnswer> {
     };
     const onMessage = (answer: unknown) => end(() => resolve(answer as IsolatedAnswer));
     const onExit = (code: number | null, signal: string | null) =>
-      end(() => reject(new CallError('tool_error', `The isolated tool died (${signal ?? `exit ${code}`}).`, { retry: 'backoff' })));
+      end(() =>
+        reject(
+          new CallError('tool_error', `The isolated tool died (${signal ?? `exit ${code}`}).`, { retry: 'backoff' }),
+        ),
+      );
     const onError = (error: Error) => end(() => reject(error));
     child.on('message', onMessage).on('exit', onExit).on('error', onError);
     child.channel?.ref();

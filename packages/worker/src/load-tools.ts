@@ -34,7 +34,9 @@ async function modulesAt(path: string, { failures }: LoadedTools): Promise<strin
     const at = resolve(path);
     if (!(await stat(at)).isDirectory()) return [at];
     const names = await readdir(at);
-    return names.filter((name) => /\.(ts|js|mjs|mts)$/.test(name) && !/\.d\.m?ts$/.test(name)).map((name) => join(at, name));
+    return names
+      .filter((name) => /\.(ts|js|mjs|mts)$/.test(name) && !/\.d\.m?ts$/.test(name))
+      .map((name) => join(at, name));
   } catch (error) {
     failures.push({ module: path, reason: reasonOf(error) });
     return [];

@@ -31,7 +31,10 @@ function outcomeOf(attempt: Attempt, worker: WorkerContext, startedAt: number): 
     v: 1,
     key: envelope.key,
     call: { id: envelope.call.id, name: envelope.call.name },
-    tool: { name: envelope.tool.name, version: worker.tools.resolve(envelope.tool)?.manifest.version ?? envelope.tool.version },
+    tool: {
+      name: envelope.tool.name,
+      version: worker.tools.resolve(envelope.tool)?.manifest.version ?? envelope.tool.version,
+    },
     lost,
     settledBy: 'worker',
     enqueuedAt: envelope.enqueuedAt,

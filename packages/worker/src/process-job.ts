@@ -76,7 +76,12 @@ function endOf(verdict: Verdict): PickUpEnd {
   return { outcome: verdict.kind, error: verdict.kind === 'retry' ? verdict.error : undefined };
 }
 
-async function conclude(job: Job, attempt: Attempt, verdict: Verdict, worker: WorkerContext): Promise<Outcome['status']> {
+async function conclude(
+  job: Job,
+  attempt: Attempt,
+  verdict: Verdict,
+  worker: WorkerContext,
+): Promise<Outcome['status']> {
   switch (verdict.kind) {
     case 'settled':
       return finish(verdict.outcome);

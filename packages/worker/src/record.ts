@@ -9,7 +9,13 @@ export function record(outcome: Outcome, { envelope }: Attempt, { log }: WorkerC
     log.debug({ event: 'call.completed', job_id: key, tool: tool.name, duration_ms: outcome.durationMs }, 'completed');
     return;
   }
-  const line = { event: `call.${outcome.status}`, job_id: key, run_id: envelope.runId, tool: tool.name, code: error.code };
+  const line = {
+    event: `call.${outcome.status}`,
+    job_id: key,
+    run_id: envelope.runId,
+    tool: tool.name,
+    code: error.code,
+  };
   if (outcome.status === 'refused') {
     const { owner, userId, roles } = envelope.principal;
     log.info({ ...line, audit: true, owner, user_id: userId, roles, details: auditable(outcome) }, 'refused');

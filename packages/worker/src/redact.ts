@@ -6,7 +6,10 @@ export function redact(result: unknown, { limits, redact: clean }: WorkerContext
   const text = toJson(result);
   const bytes = Buffer.byteLength(text);
   if (bytes > limits.maxResultBytes) {
-    throw new CallError('result_too_large', `The result has ${bytes} bytes; at most ${limits.maxResultBytes} are kept.`);
+    throw new CallError(
+      'result_too_large',
+      `The result has ${bytes} bytes; at most ${limits.maxResultBytes} are kept.`,
+    );
   }
   return clean(JSON.parse(text));
 }

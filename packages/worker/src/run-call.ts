@@ -51,7 +51,14 @@ function failedOrRetry(error: unknown, attempt: Attempt, worker: WorkerContext, 
   const plan = policy && planRetry(callError, policy, { ...attempt, leftMs });
   if (!plan) return failed(callError, attempt, worker, startedAt);
   worker.log.warn(
-    { event: 'call.retry', job_id: envelope.key, tool: envelope.tool.name, code: callError.code, attempt: attempt.attempt, delay_ms: plan.delayMs },
+    {
+      event: 'call.retry',
+      job_id: envelope.key,
+      tool: envelope.tool.name,
+      code: callError.code,
+      attempt: attempt.attempt,
+      delay_ms: plan.delayMs,
+    },
     'an attempt failed; it is tried again',
   );
   return { kind: 'retry', error: callError, ...plan };

@@ -25,7 +25,10 @@ export async function settle(outcome: Outcome, attempt: Attempt, worker: WorkerC
   done.then(
     (settled) => {
       if (settled.kind === 'written') return;
-      worker.log.info({ event: `settle.${settled.kind}`, job_id: outcome.key }, 'somebody else has the call, or settled it');
+      worker.log.info(
+        { event: `settle.${settled.kind}`, job_id: outcome.key },
+        'somebody else has the call, or settled it',
+      );
     },
     (error: unknown) => settleAgain(settlement, error, worker),
   );
@@ -33,7 +36,11 @@ export async function settle(outcome: Outcome, attempt: Attempt, worker: WorkerC
 }
 
 /** Redis refused the write (it is full, say), but may have finished the job: then only this process has the outcome. */
-async function settleAgain({ job: _fence, ...settlement }: Settlement, error: unknown, worker: WorkerContext): Promise<void> {
+async function settleAgain(
+  { job: _fence, ...settlement }: Settlement,
+  error: unknown,
+  worker: WorkerContext,
+): Promise<void> {
   const { key } = settlement.outcome;
   worker.log.error({ err: error, job_id: key }, 'an outcome could not be written; it is tried again');
   const until = worker.clock.now() + settlement.ttlMs;

@@ -49,7 +49,10 @@ export async function createWorker({ tools, log: ownLog, ...options }: WorkerOpt
   const clock = await startClock(redis);
   const held = watchHeldJobs(config.lockMs);
   const stuck = watchStuckHandlers(config.maxStuck, (stuckTools) => {
-    log.error({ event: 'worker.stuck', tools: stuckTools }, 'too many stuck handlers; this worker stops to be replaced');
+    log.error(
+      { event: 'worker.stuck', tools: stuckTools },
+      'too many stuck handlers; this worker stops to be replaced',
+    );
     void stop('stuck');
   });
   const context: WorkerContext = {
@@ -86,7 +89,14 @@ export async function createWorker({ tools, log: ownLog, ...options }: WorkerOpt
   try {
     const onError = (error: unknown) => log.warn({ err: error }, 'a heartbeat could not be written');
     const manifests = tools.map(({ manifest }) => manifest);
-    membership = await joinCatalog({ redis, names, worker: entry, manifests, heartbeatMs: config.heartbeatMs, onError });
+    membership = await joinCatalog({
+      redis,
+      names,
+      worker: entry,
+      manifests,
+      heartbeatMs: config.heartbeatMs,
+      onError,
+    });
   } catch (error) {
     await stop('closed');
     throw error;

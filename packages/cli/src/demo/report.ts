@@ -25,7 +25,9 @@ function renderMessage(message: Message, userId: string): string[] {
     case 'user':
       return [`   ${userId}: ${content}`];
     case 'assistant': {
-      const proposed = toolCallsOf(message).map(({ function: { name, arguments: args } }) => `   model → ${name} ${short(args)}`);
+      const proposed = toolCallsOf(message).map(
+        ({ function: { name, arguments: args } }) => `   model → ${name} ${short(args)}`,
+      );
       return content === undefined ? proposed : [...proposed, `   model: ${content}`];
     }
     case 'tool':
@@ -42,13 +44,26 @@ function speedUp(outcomes: readonly Outcome[], elapsedMs: number): string {
 
 export function renderCalls(played: readonly PlayedScene[]): string {
   const head = ['USER', 'TOOL', 'WORKER', 'WAITED', 'TOOK', 'ATTEMPTS', 'OUTCOME'];
-  const rows = played.flatMap(({ scene, result }) => result.outcomes.map((outcome) => row(scene.principal.userId, outcome)));
+  const rows = played.flatMap(({ scene, result }) =>
+    result.outcomes.map((outcome) => row(scene.principal.userId, outcome)),
+  );
   return renderTable([head, ...rows]);
 }
 
-function row(userId: string, { tool, worker = '–', waits, durationMs = 0, attempts, status, error }: Outcome): string[] {
+function row(
+  userId: string,
+  { tool, worker = '–', waits, durationMs = 0, attempts, status, error }: Outcome,
+): string[] {
   const waited = waits.map(({ reason, ms }) => `${Math.round(ms)} ms ${reason}`).join(' + ');
-  return [userId, tool.name, worker, waited, `${Math.round(durationMs)} ms`, String(attempts), error ? `${status}: ${error.code}` : status];
+  return [
+    userId,
+    tool.name,
+    worker,
+    waited,
+    `${Math.round(durationMs)} ms`,
+    String(attempts),
+    error ? `${status}: ${error.code}` : status,
+  ];
 }
 
 /** The trace of the scene in which most happened: an attempt that failed. */

@@ -17,7 +17,11 @@ const call = (name: string, args: unknown): ToolCall => ({
   type: 'function',
   function: { name, arguments: JSON.stringify(args) },
 });
-const propose = (...proposed: ToolCall[]): AssistantMessage => ({ role: 'assistant', content: null, tool_calls: proposed });
+const propose = (...proposed: ToolCall[]): AssistantMessage => ({
+  role: 'assistant',
+  content: null,
+  tool_calls: proposed,
+});
 const say = (content: string): AssistantMessage => ({ role: 'assistant', content });
 
 const user = (userId: string, ...roles: string[]): PrincipalInput => ({ owner: 'acme', userId, roles });
@@ -26,7 +30,8 @@ export const scenes: readonly Scene[] = [
   {
     title: 'Parallel calls take as long as the slowest of them',
     principal: user('ingrid'),
-    question: 'What does shipping 2 kg cost to Oslo, Sevilla and Osaka, what time is it in Osaka, and what is 349 + 129.5?',
+    question:
+      'What does shipping 2 kg cost to Oslo, Sevilla and Osaka, what time is it in Osaka, and what is 349 + 129.5?',
     script: [
       () =>
         propose(
@@ -47,7 +52,10 @@ export const scenes: readonly Scene[] = [
     question: 'Which orders are open, and what are they worth together?',
     script: [
       () => propose(call('query_orders', { query: "SELECT * FROM orders WHERE status = 'open'" })),
-      () => propose(call('query_orders', { sql: "SELECT count(*) AS n, sum(amount) AS total FROM orders WHERE status = 'open'" })),
+      () =>
+        propose(
+          call('query_orders', { sql: "SELECT count(*) AS n, sum(amount) AS total FROM orders WHERE status = 'open'" }),
+        ),
       (answers) => {
         const [{ n, total } = {}] = (answers.at(-1)?.rows ?? []) as { n?: number; total?: number }[];
         return say(`${n} orders are open, worth ${total} EUR.`);
@@ -70,7 +78,8 @@ export const scenes: readonly Scene[] = [
     tools: ['refund_order'],
     script: [
       () => propose(call('refund_order', { order: 1006 })),
-      ([refund]) => say(`I may not do that: ${(refund?.error as { message?: string } | undefined)?.message} Support can.`),
+      ([refund]) =>
+        say(`I may not do that: ${(refund?.error as { message?: string } | undefined)?.message} Support can.`),
     ],
   },
   {

@@ -28,7 +28,11 @@ interface Damage {
 const damages: readonly Damage[] = [
   { kind: 'required argument dropped', expected: 'invalid_arguments', apply: dropRequired },
   { kind: 'wrong type', expected: 'invalid_arguments', apply: wrongType },
-  { kind: 'truncated JSON', expected: 'malformed_arguments', apply: (call) => withText(call, call.function.arguments.slice(0, -1)) },
+  {
+    kind: 'truncated JSON',
+    expected: 'malformed_arguments',
+    apply: (call) => withText(call, call.function.arguments.slice(0, -1)),
+  },
   {
     kind: 'unknown tool name',
     expected: 'unknown_tool',
@@ -52,7 +56,10 @@ export function damagedCases(one: CallsCase): DamagedCase[] {
 }
 
 const argumentsOf = (call: ToolCall) => JSON.parse(call.function.arguments) as Record<string, unknown>;
-const withText = (call: ToolCall, text: string): ToolCall => ({ ...call, function: { ...call.function, arguments: text } });
+const withText = (call: ToolCall, text: string): ToolCall => ({
+  ...call,
+  function: { ...call.function, arguments: text },
+});
 const withArguments = (call: ToolCall, args: Record<string, unknown>): ToolCall => withText(call, JSON.stringify(args));
 
 function dropRequired(call: ToolCall, { parameters }: RecordedTool): ToolCall | undefined {

@@ -27,7 +27,11 @@ export function echoTools(cases: readonly ReplayCase[]): Tool[] {
     for (const definition of one.tools) {
       const version = versions.versionOf(definition);
       const id = `${definition.name}@${version}`;
-      if (!tools.has(id)) tools.set(id, recordedTool(definition, version, (args) => args));
+      if (!tools.has(id))
+        tools.set(
+          id,
+          recordedTool(definition, version, (args) => args),
+        );
     }
   }
   return [...tools.values()];
@@ -72,7 +76,9 @@ export interface RecordedRun {
 export function runsOf({ messages }: ConversationCase): RecordedRun[] {
   const starts = messages.flatMap((message, at) => {
     const before = messages[at - 1]?.role;
-    return message.role !== 'user' && message.role !== 'system' && (before === 'user' || before === 'system') ? [at] : [];
+    return message.role !== 'user' && message.role !== 'system' && (before === 'user' || before === 'system')
+      ? [at]
+      : [];
   });
   return starts.map((from) => {
     const next = messages.findIndex((message, at) => at > from && message.role === 'user');

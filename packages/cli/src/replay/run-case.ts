@@ -51,7 +51,11 @@ export async function runCalls(one: CallsCase, runner: ReplayRunner, suffix = ''
   return {
     outcomes,
     expectedCalls: one.calls.length,
-    ordered: isOrdered(one.calls.map(({ id }) => id), outcomes, answers),
+    ordered: isOrdered(
+      one.calls.map(({ id }) => id),
+      outcomes,
+      answers,
+    ),
     equal: answers.every((answer, i) => echoes(answer, one.calls[i]?.function.arguments, outcomes[i])),
   };
 }
@@ -76,7 +80,14 @@ async function runConversation(one: ConversationCase, runner: ReplayRunner): Pro
     model.script(runId, lines);
     // A recording that stops at a tool's answer asks the model no more.
     const limits = { maxTurns: lines.length };
-    const result = await dispatcher.run({ runId, conversationId: one.id, messages, principal, model: model.model, ...limits });
+    const result = await dispatcher.run({
+      runId,
+      conversationId: one.id,
+      messages,
+      principal,
+      model: model.model,
+      ...limits,
+    });
     model.forget(runId);
     results.push(result);
     const next = runs[index + 1]?.from ?? one.messages.length;
@@ -88,7 +99,11 @@ async function runConversation(one: ConversationCase, runner: ReplayRunner): Pro
   return {
     outcomes,
     expectedCalls: calls.length,
-    ordered: isOrdered(calls.map(({ id }) => id), outcomes, answers),
+    ordered: isOrdered(
+      calls.map(({ id }) => id),
+      outcomes,
+      answers,
+    ),
     equal: isDeepStrictEqual(messages, one.messages),
   };
 }

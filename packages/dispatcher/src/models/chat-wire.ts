@@ -21,7 +21,10 @@ export function toChatRequest(request: ModelRequest, names: ToolNames): Pick<Bod
 }
 
 /** A tool as Chat Completions lists it. `strict` is always said: what is assumed without it differs between endpoints. */
-export function toChatTool(tool: ModelRequest['tools'][number], names: ToolNames): OpenAI.Chat.ChatCompletionFunctionTool {
+export function toChatTool(
+  tool: ModelRequest['tools'][number],
+  names: ToolNames,
+): OpenAI.Chat.ChatCompletionFunctionTool {
   const strict = toStrict(tool.parameters);
   return {
     type: 'function',
@@ -34,7 +37,10 @@ export function toChatTool(tool: ModelRequest['tools'][number], names: ToolNames
   };
 }
 
-function toChatChoice(choice: NonNullable<ModelRequest['toolChoice']>, names: ToolNames): OpenAI.Chat.ChatCompletionToolChoiceOption {
+function toChatChoice(
+  choice: NonNullable<ModelRequest['toolChoice']>,
+  names: ToolNames,
+): OpenAI.Chat.ChatCompletionToolChoiceOption {
   return typeof choice === 'string' ? choice : { type: 'function', function: { name: names.toWire(choice.name) } };
 }
 
@@ -46,7 +52,12 @@ function toWire(message: Message, names: ToolNames): unknown {
       return {
         ...rest,
         ...(calls && calls.length > 0
-          ? { tool_calls: calls.map((call) => ({ ...call, function: { ...call.function, name: names.toWire(call.function.name) } })) }
+          ? {
+              tool_calls: calls.map((call) => ({
+                ...call,
+                function: { ...call.function, name: names.toWire(call.function.name) },
+              })),
+            }
           : {}),
         ...(legacy ? { function_call: { ...legacy, name: names.toWire(legacy.name) } } : {}),
       };

@@ -37,9 +37,14 @@ export async function askWithRetry<T>(ask: () => Promise<T>, options: AskRetryOp
       if (!retryable) throw new ModelError(message, about);
       if (attempt >= maxAttempts) throw new ModelError(`${message} (after ${attempt} attempts)`, about);
       if (retryAfterMs !== undefined && retryAfterMs > maxRetryAfterMs) {
-        throw new ModelError(`${message} (it asks to wait ${retryAfterMs} ms; at most ${maxRetryAfterMs} are waited)`, about);
+        throw new ModelError(
+          `${message} (it asks to wait ${retryAfterMs} ms; at most ${maxRetryAfterMs} are waited)`,
+          about,
+        );
       }
-      await delay(retryAfterMs ?? Math.random() * Math.min(maxDelayMs, minDelayMs * 2 ** (attempt - 1)), undefined, { signal });
+      await delay(retryAfterMs ?? Math.random() * Math.min(maxDelayMs, minDelayMs * 2 ** (attempt - 1)), undefined, {
+        signal,
+      });
     }
   }
 }

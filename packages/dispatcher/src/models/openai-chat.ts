@@ -36,7 +36,12 @@ export function openaiChat(options: OpenaiChatOptions): Model {
     async ask(request) {
       const names = toolNames(namesIn(request));
       const ask = () => askOnce(client, request, names, options);
-      const response = await askWithRetry(ask, { maxAttempts, maxRetryAfterMs, signal: request.signal, read: readFailure });
+      const response = await askWithRetry(ask, {
+        maxAttempts,
+        maxRetryAfterMs,
+        signal: request.signal,
+        read: readFailure,
+      });
       return toModelResponse(response, names);
     },
   };
@@ -60,13 +65,27 @@ async function askOnce(
   const params = { ...body, model, ...toChatRequest(request, names) };
   if (stream) {
     return joinStream(
-      await client.chat.completions.create({ ...params, stream: true, stream_options: { include_usage: true } }, { signal }),
+      await client.chat.completions.create(
+        { ...params, stream: true, stream_options: { include_usage: true } },
+        { signal },
+      ),
     );
   }
-  const { id, model: answered, usage, choices } = await client.chat.completions.create({ ...params, stream: false }, { signal });
+  const {
+    id,
+    model: answered,
+    usage,
+    choices,
+  } = await client.chat.completions.create({ ...params, stream: false }, { signal });
   const [choice] = choices;
   if (!choice?.finish_reason) throw new CutStream('the response holds no complete choice');
-  return { id, model: answered, usage, finishReason: choice.finish_reason, message: { ...choice.message } as ChatResponse['message'] };
+  return {
+    id,
+    model: answered,
+    usage,
+    finishReason: choice.finish_reason,
+    message: { ...choice.message } as ChatResponse['message'],
+  };
 }
 
 function toModelResponse({ id, model, finishReason, message, usage }: ChatResponse, names: ToolNames): ModelResponse {
@@ -110,7 +129,8 @@ function readFailure(error: unknown): AskFailure {
   if (error instanceof OpenAI.APIConnectionError || error instanceof CutStream || error instanceof TypeError) {
     return { retryable: true, status: undefined, retryAfterMs: undefined, message };
   }
-  if (!(error instanceof OpenAI.APIError)) return { retryable: false, status: undefined, retryAfterMs: undefined, message };
+  if (!(error instanceof OpenAI.APIError))
+    return { retryable: false, status: undefined, retryAfterMs: undefined, message };
   const status = error.status as number | undefined;
   const headers = error.headers as Headers | undefined;
   const said = headers?.get('x-should-retry');

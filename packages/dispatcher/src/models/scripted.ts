@@ -2,7 +2,9 @@ import { ModelError, type AssistantMessage, type Model, type ModelRequest } from
 import { toolCallsOf } from '../read-calls.ts';
 
 /** What a scripted model says next: its lines in order, or whatever a function makes of the request. */
-export type Script = readonly AssistantMessage[] | ((request: ModelRequest) => AssistantMessage | Promise<AssistantMessage>);
+export type Script =
+  | readonly AssistantMessage[]
+  | ((request: ModelRequest) => AssistantMessage | Promise<AssistantMessage>);
 
 export interface ScriptedModel extends Model {
   /** what a list of lines was asked, in order; a function sees its requests itself, and none is kept */

@@ -6,13 +6,47 @@ const maxProperties = 5_000;
 
 /** Keywords that only narrow: the provider's copy can do without them, as the worker validates the original. */
 const dropped = new Set([
-  '$schema', '$id', '$comment', 'title', 'default', 'examples', 'deprecated', 'readOnly', 'writeOnly', 'minLength',
-  'maxLength', 'uniqueItems', 'minProperties', 'maxProperties', 'optional', 'contentEncoding', 'contentMediaType',
+  '$schema',
+  '$id',
+  '$comment',
+  'title',
+  'default',
+  'examples',
+  'deprecated',
+  'readOnly',
+  'writeOnly',
+  'minLength',
+  'maxLength',
+  'uniqueItems',
+  'minProperties',
+  'maxProperties',
+  'optional',
+  'contentEncoding',
+  'contentMediaType',
 ]);
 const kept = new Set([
-  'type', 'description', 'enum', 'const', 'items', 'properties', 'required', 'anyOf', '$ref', '$defs', 'definitions',
-  'pattern', 'format', 'minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum', 'multipleOf', 'minItems', 'maxItems',
-  'additionalProperties', 'oneOf',
+  'type',
+  'description',
+  'enum',
+  'const',
+  'items',
+  'properties',
+  'required',
+  'anyOf',
+  '$ref',
+  '$defs',
+  'definitions',
+  'pattern',
+  'format',
+  'minimum',
+  'maximum',
+  'exclusiveMinimum',
+  'exclusiveMaximum',
+  'multipleOf',
+  'minItems',
+  'maxItems',
+  'additionalProperties',
+  'oneOf',
 ]);
 
 /** The schema says something that strict mode cannot. */
@@ -72,7 +106,11 @@ function nullable(schema: JsonSchema): JsonSchema {
   if (type === undefined || schema.const !== undefined) return { anyOf: [schema, { type: 'null' }] };
   const types = Array.isArray(type) ? (type as string[]) : [type as string];
   const withNull = types.includes('null') ? types : [...types, 'null'];
-  return { ...schema, type: withNull, ...(Array.isArray(values) ? { enum: [...new Set([...(values as unknown[]), null])] } : {}) };
+  return {
+    ...schema,
+    type: withNull,
+    ...(Array.isArray(values) ? { enum: [...new Set([...(values as unknown[]), null])] } : {}),
+  };
 }
 
 const hasType = ({ type }: JsonSchema, name: string): boolean =>

@@ -31,7 +31,8 @@ export function filesUnder(root: string, { maxBytes = 2 ** 20 }: FilesOptions = 
         await refuseMoved(file.fd, root, path);
         const stats = await file.stat();
         if (!stats.isFile()) throw new ToolError(`${path} is not a file.`);
-        if (stats.size > maxBytes) throw new ToolError(`${path} has ${stats.size} bytes; at most ${maxBytes} are read.`);
+        if (stats.size > maxBytes)
+          throw new ToolError(`${path} has ${stats.size} bytes; at most ${maxBytes} are read.`);
         return await file.readFile('utf8');
       } finally {
         await file.close();

@@ -15,7 +15,12 @@ export interface ReadOnlySql {
 }
 
 /** What a statement may do: read tables and call functions; nothing else is even prepared. */
-const allowed = new Set<number>([constants.SQLITE_SELECT, constants.SQLITE_READ, constants.SQLITE_FUNCTION, constants.SQLITE_RECURSIVE]);
+const allowed = new Set<number>([
+  constants.SQLITE_SELECT,
+  constants.SQLITE_READ,
+  constants.SQLITE_FUNCTION,
+  constants.SQLITE_RECURSIVE,
+]);
 const refusedFunctions = new Set(['load_extension', 'readfile', 'writefile', 'edit', 'fts3_tokenizer']);
 
 /**
@@ -27,7 +32,9 @@ const refusedFunctions = new Set(['load_extension', 'readfile', 'writefile', 'ed
 export function readOnlySql({ file, maxRows = 200 }: ReadOnlySqlOptions): ReadOnlySql {
   const database = new DatabaseSync(file, { readOnly: true, allowExtension: false });
   database.setAuthorizer((action, _table, name) => {
-    const harmless = allowed.has(action) && !(action === constants.SQLITE_FUNCTION && refusedFunctions.has(String(name).toLowerCase()));
+    const harmless =
+      allowed.has(action) &&
+      !(action === constants.SQLITE_FUNCTION && refusedFunctions.has(String(name).toLowerCase()));
     return harmless ? constants.SQLITE_OK : constants.SQLITE_DENY;
   });
   return {
@@ -48,7 +55,8 @@ function rowsOf(database: DatabaseSync, sql: string, parameters: readonly SQLInp
   statement.setReadBigInts(true);
   const rows: Record<string, unknown>[] = [];
   for (const row of statement.iterate(...parameters)) {
-    if (rows.length === maxRows) throw new ToolError(`More than ${maxRows} rows.`, { suggestion: 'Add a LIMIT, or count.' });
+    if (rows.length === maxRows)
+      throw new ToolError(`More than ${maxRows} rows.`, { suggestion: 'Add a LIMIT, or count.' });
     rows.push(Object.fromEntries(Object.entries(row).map(([name, value]) => [name, plain(value)])));
   }
   return rows;

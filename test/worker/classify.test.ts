@@ -1,0 +1,65 @@
+import { describe, expect, it } from 'vitest';
+import { ToolError } from '@callyard/shared/failure';
+import { classifyError } from '../../packages/worker/src/classify.ts';
+
+const coded = (code: string, message = 'no') => Object.assign(new Error(message), { code });
+const withStatus = (fields: object) => Object.assign(new Error('upstream'), fields);
+
+describe('what happens next after', () => {
+  it.each([
+    ['a connection that was reset', coded('ECONNRESET'), 'upstream_error', 'backoff'],
+    ['a host that is not found', coded('ENOTFOUND'), 'upstream_error', 'backoff'],
+    [
+      'fetch failed, for a reason in its cause',
+      new TypeError('fetch failed', { cause: coded('UND_ERR_SOCKET') }),
+      'upstream_error',
+      'backoff',
+    ],
+    [
+      'several connections that failed',
+      new AggregateError([coded('ECONNREFUSED')], 'all'),
+      'upstream_error',
+      'backoff',
+    ],
+    ['a timeout of somebody else', new DOMException('late', 'TimeoutError'), 'upstream_error', 'backoff'],
+    [
+      'a body beyond its cap',
+      new TypeError('terminated', { cause: coded('UND_ERR_RES_EXCEEDED_MAX_SIZE') }),
+      'tool_error',
+      'never',
+    ],
+    ['status 500', withStatus({ status: 500 }), 'upstream_error', 'backoff'],
+    ['status 429 in another shape', withStatus({ statusCode: 429 }), 'upstream_error', 'backoff'],
+    ['a response with 408', withStatus({ response: { status: 408 } }), 'upstream_error', 'backoff'],
+    ['status 404', withStatus({ status: 404 }), 'upstream_error', 'never'],
+    ['a mistake of the program', new TypeError('x is not a function'), 'tool_error', 'never'],
+    ['a plain error', new Error('hm'), 'tool_error', 'backoff'],
+    ['a text', 'hm', 'tool_error', 'backoff'],
+    ['nothing', undefined, 'tool_error', 'backoff'],
+    ['an object that is no error', { no: 'error' }, 'tool_error', 'backoff'],
+  ])('%s', (_what, thrown, code, retry) => {
+    expect(classifyError(thrown)).toMatchObject({ code, retry });
+  });
+
+  it.each([
+    ['plain headers', { 'retry-after': '3' }],
+    ['Headers', new Headers({ 'Retry-After': '3' })],
+  ])('a status with Retry-After in %s', (_shape, headers) => {
+    expect(classifyError(withStatus({ status: 503, headers })).retry).toEqual({ afterMs: 3_000 });
+  });
+
+  it('a ToolError, which says for itself', () => {
+    const error = new ToolError('no such order', { suggestion: 'ask for the number' });
+    expect(classifyError(error)).toBe(error);
+  });
+
+  it('a ToolError of another copy of this package', () => {
+    const foreign = Object.assign(new Error('no'), { code: 'tool_error', retry: 'never' });
+    expect(classifyError(foreign)).toBe(foreign);
+  });
+
+  it('an error with a message of a megabyte, cut short and without its stack', () => {
+    const { message } = classifyError(new Error('x'.repeat(2 ** 20)));
+    expect(message.length).toBe(2_000);
+  });
+});

@@ -1,0 +1,188 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import type { Policy } from '@callyard/shared/policy';
+import { isPublicAddress } from '../../packages/worker/src/address.ts';
+import { classifyError } from '../../packages/worker/src/classify.ts';
+import { createFetch } from '../../packages/worker/src/fetch.ts';
+
+type Handler = (request: IncomingMessage, response: ServerResponse) => void;
+
+async function serving(handler: Handler): Promise<{ host: string; url: string }> {
+  const server = createServer(handler);
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(() => void server.close().closeAllConnections());
+  const { port } = server.address() as AddressInfo;
+  return { host: `127.0.0.1:${port}`, url: `http://127.0.0.1:${port}/` };
+}
+
+const internal = (...hosts: string[]): Policy['hosts'] => hosts.map((host) => ({ host, internal: true }));
+const fetcher = (hosts: Policy['hosts'], signal = new AbortController().signal) => createFetch({ hosts, signal });
+const errorOf = async (work: Promise<unknown>) =>
+  classifyError(
+    await work.then(
+      () => undefined,
+      (error: unknown) => error,
+    ),
+  );
+
+describe('ctx.fetch refuses', () => {
+  it.each([
+    ['a host the policy does not list', 'https://other.example.com/', ['api.example.com']],
+    ['everything, where the policy lists none', 'https://api.example.com/', []],
+    [
+      'a host that only ends like a listed one',
+      'https://evil-api.example.com/',
+      ['api.example.com', '*.api.example.com'],
+    ],
+    ['another port than the listed one', 'https://api.example.com:8443/', ['api.example.com:443']],
+    ['credentials in the URL', 'https://user:secret@api.example.com/', ['api.example.com']],
+    ['another protocol', 'file:///etc/passwd', ['']],
+  ])('%s', async (_what, url, hosts) => {
+    const error = await errorOf(fetcher(hosts)(url));
+    expect(error).toMatchObject({
+      code: 'upstream_error',
+      retry: 'never',
+      message: expect.stringContaining('Not fetched') as string,
+    });
+    expect(error.message).not.toContain('secret');
+  });
+
+  it.each([
+    '127.0.0.1',
+    'localhost',
+    '[::1]',
+    '0x7f.1',
+    '2130706433',
+    '[::ffff:127.0.0.1]',
+    '169.254.169.254',
+    '10.0.0.1',
+    '192.168.1.1',
+    '100.64.0.1',
+    '[fd00:ec2::254]',
+    '0.0.0.0',
+  ])('the private address behind %s, listed though it is', async (host) => {
+    const { hostname } = new URL(`http://${host}/`);
+    const error = await errorOf(fetcher([hostname])(`http://${host}:8080/`));
+    expect(error).toMatchObject({ retry: 'never', message: expect.stringContaining('internal: true') as string });
+  });
+
+  it.each([
+    'http://127.0.0.1:1/',
+    'http://169.254.169.254/latest/meta-data/',
+    'http://localhost:1/',
+    'file:///etc/passwd',
+    'https://other.example.com/',
+  ])('a redirect to %s', async (location) => {
+    const { host, url } = await serving((_request, response) => response.writeHead(302, { location }).end());
+    expect(await errorOf(fetcher(internal(host))(url))).toMatchObject({
+      retry: 'never',
+      message: expect.stringContaining('Not fetched') as string,
+    });
+  });
+
+  it('to be sent around for ever', async () => {
+    const { host, url } = await serving((_request, response) => response.writeHead(302, { location: '/' }).end());
+    expect((await errorOf(fetcher(internal(host))(url))).message).toContain('redirects too often');
+  });
+
+  it('a body that does not end, and does not try it again', async () => {
+    const { host, url } = await serving((_request, response) => {
+      const more = (gone?: Error | null) => gone || response.write(Buffer.alloc(2 ** 20), more);
+      more();
+    });
+    const response = await fetcher(internal(host))(url);
+    expect(await errorOf(response.text())).toMatchObject({ retry: 'never' });
+  });
+});
+
+describe('ctx.fetch', () => {
+  it('reaches an internal host where the policy says so, by host or host and port', async () => {
+    const { host, url } = await serving((request, response) =>
+      response.end(`${request.method} ${request.headers['x-a']}`),
+    );
+    const answer = await fetcher(internal(host))(url, { headers: { 'x-a': '1' } });
+    expect(await answer.text()).toBe('GET 1');
+    expect(await (await fetcher(internal('127.0.0.1'))(url)).text()).toBe('GET undefined');
+  });
+
+  it('tells secrets to the origin they are for, not to the next', async () => {
+    const second = await serving((request, response) => response.end(JSON.stringify(request.headers)));
+    const first = await serving((_request, response) => response.writeHead(307, { location: second.url }).end());
+    const headers = { authorization: 'Bearer x', cookie: 'a=b', 'x-kept': 'yes' };
+    const answer = await fetcher(internal(first.host, second.host))(first.url, { headers });
+    const seen = (await answer.json()) as Record<string, string>;
+    expect(seen.authorization).toBeUndefined();
+    expect(seen.cookie).toBeUndefined();
+    expect(seen['x-kept']).toBe('yes');
+  });
+
+  it.each([
+    [303, 'PUT', 'GET'],
+    [302, 'POST', 'GET'],
+    [307, 'POST', 'POST'],
+  ])('after %i makes of %s a %s', async (status, method, then) => {
+    const { host, url } = await serving((request, response) =>
+      request.url === '/' ? response.writeHead(status, { location: '/next' }).end() : response.end(request.method),
+    );
+    const answer = await fetcher(internal(host))(url, { method, body: 'x' });
+    expect(await answer.text()).toBe(then);
+  });
+
+  it.each([
+    [429, { 'retry-after': '2' }, { afterMs: 2_000 }],
+    [
+      503,
+      { 'retry-after': new Date(Date.now() + 60_000).toUTCString() },
+      { afterMs: expect.closeTo(60_000, -4) as number },
+    ],
+    [503, {}, 'backoff'],
+    [500, {}, 'backoff'],
+    [408, {}, 'backoff'],
+  ])('makes of %i %j an error that is tried again', async (status, headers, retry) => {
+    const { host, url } = await serving((_request, response) => response.writeHead(status, headers).end());
+    expect(await errorOf(fetcher(internal(host))(url))).toMatchObject({
+      code: 'upstream_error',
+      retry,
+      details: { status },
+    });
+  });
+
+  it('leaves other answers to the handler', async () => {
+    const { host, url } = await serving((_request, response) => response.writeHead(404).end('not here'));
+    const answer = await fetcher(internal(host))(url);
+    expect([answer.status, await answer.text()]).toEqual([404, 'not here']);
+  });
+
+  it('tries a refused connection again', async () => {
+    const error = await errorOf(fetcher(internal('127.0.0.1:1'))('http://127.0.0.1:1/'));
+    expect(error).toMatchObject({
+      code: 'upstream_error',
+      retry: 'backoff',
+      message: expect.stringContaining('could not be reached') as string,
+    });
+  });
+
+  it('stops with its call', async () => {
+    const call = new AbortController();
+    const { host, url } = await serving(() => call.abort(new Error('timed out')));
+    await expect(fetcher(internal(host), call.signal)(url)).rejects.toThrow('timed out');
+  });
+});
+
+it.each([
+  ['8.8.8.8', true],
+  ['2606:4700::1111', true],
+  ['::ffff:8.8.8.8', true],
+  ['172.16.0.1', false],
+  ['169.254.169.254', false],
+  ['::', false],
+  ['fe80::1', false],
+  ['ff02::1', false],
+  ['64:ff9b::7f00:1', false],
+  ['no address', false],
+])('the address %s is public: %s', (address, expected) => {
+  expect(isPublicAddress(address)).toBe(expected);
+});
