@@ -15,11 +15,12 @@ const define = (changes: Partial<ToolDefinition<never>> | Record<string, unknown
 
 describe('defining a tool', () => {
   it('infers the arguments of the handler from the schema', () => {
-    defineTool({
+    const { manifest } = defineTool({
       ...good,
       parameters: Type.Object({ city: Type.String(), days: Type.Optional(Type.Integer()) }),
       handler: (args) => expectTypeOf(args).toEqualTypeOf<{ city: string; days?: number }>(),
     });
+    expect(manifest.parameters).toMatchObject({ required: ['city'] });
   });
 
   it('takes plain JSON Schema', () => {

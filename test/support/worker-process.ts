@@ -7,7 +7,7 @@ const main = new URL('../../packages/cli/src/main.ts', import.meta.url);
 const tools = new URL('./process-tools.ts', import.meta.url).pathname;
 
 /** Recovery in tenths of a second, where the default profile takes seconds. */
-export const quickProfile = {
+const quickProfile = {
   CALLYARD_LOCK_MS: '1000',
   CALLYARD_STALLED_CHECK_MS: '300',
   CALLYARD_HEARTBEAT_MS: '300',

@@ -13,7 +13,10 @@ async function serving(handler: Handler): Promise<{ host: string; url: string }>
   const server = createServer(handler);
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  onTestFinished(() => void server.close().closeAllConnections());
+  onTestFinished(() => {
+    server.close();
+    server.closeAllConnections();
+  });
   const { port } = server.address() as AddressInfo;
   return { host: `127.0.0.1:${port}`, url: `http://127.0.0.1:${port}/` };
 }
@@ -101,7 +104,7 @@ describe('ctx.fetch refuses', () => {
 describe('ctx.fetch', () => {
   it('reaches an internal host where the policy says so, by host or host and port', async () => {
     const { host, url } = await serving((request, response) =>
-      response.end(`${request.method} ${request.headers['x-a']}`),
+      response.end(`${request.method} ${String(request.headers['x-a'])}`),
     );
     const answer = await fetcher(internal(host))(url, { headers: { 'x-a': '1' } });
     expect(await answer.text()).toBe('GET 1');

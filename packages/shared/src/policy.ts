@@ -66,7 +66,7 @@ function policyProblems(policy: Policy): string[] {
     .filter(({ keyword }) => keyword !== 'boolean')
     .map(({ keyword, params, instancePath, message }) => {
       if (keyword !== 'additionalProperties') return `policy${instancePath}: ${message}`;
-      const [extra = ''] = (params as { additionalProperties: string[] }).additionalProperties;
+      const [extra = ''] = params.additionalProperties;
       const known =
         instancePath === '' ? Object.keys(Policy.properties) : Object.keys(Policy.properties.retry.properties);
       const close = nearest(extra, known);

@@ -43,7 +43,7 @@ export function compileSchema(schema: JsonSchema): CompiledSchema {
   const validator = Schema.Compile(schema);
   const fresh: CompiledSchema = {
     check: (value) => validator.Check(value),
-    errors: (value) => validator.Errors(value)[1] as unknown as SchemaError[],
+    errors: (value) => validator.Errors(value)[1],
   };
   compiled.set(schema, fresh);
   return fresh;

@@ -87,7 +87,7 @@ export function defineTool<P extends TSchema | JsonSchema>(definition: ToolDefin
     schemaHash: schemaHash(parameters),
     policy,
   };
-  return { manifest, handler: handler as Tool['handler'], module };
+  return { manifest, handler: handler, module };
 }
 
 function headProblems(

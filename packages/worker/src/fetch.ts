@@ -21,7 +21,7 @@ const agentOptions: Agent.Options = { maxResponseSize: maxBodyBytes, connectTime
 
 /** Connections are kept open between calls; what is internal never shares one with what is not. */
 const agents = {
-  outside: new Agent({ ...agentOptions, connect: { lookup: publicLookup as never } }),
+  outside: new Agent({ ...agentOptions, connect: { lookup: publicLookup } }),
   internal: new Agent(agentOptions),
 };
 
@@ -55,7 +55,7 @@ const toInit = (init: RequestInit, signal: AbortSignal): UndiciInit =>
 async function send(url: URL, init: UndiciInit, hosts: Policy['hosts'], signal: AbortSignal): Promise<Response> {
   const dispatcher = agentFor(url, hosts);
   try {
-    return (await undiciFetch(url, { ...init, dispatcher })) as unknown as Response;
+    return await undiciFetch(url, { ...init, dispatcher });
   } catch (error) {
     signal.throwIfAborted();
     if (init.signal?.aborted) throw error;
@@ -91,7 +91,7 @@ function matches(pattern: string, { host, hostname }: URL): boolean {
 
 /** The next hop as fetch has it (WHATWG Fetch, HTTP-redirect fetch): a changed origin is not told secrets. */
 function redirected({ url, init }: { url: URL; init: UndiciInit }, to: URL, status: number) {
-  const headers = new Headers(init.headers as RequestInit['headers']);
+  const headers = new Headers(init.headers);
   const method = (init.method ?? 'GET').toUpperCase();
   const becomesGet = (status === 303 && method !== 'HEAD') || ((status === 301 || status === 302) && method === 'POST');
   if (to.origin !== url.origin)

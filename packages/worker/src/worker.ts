@@ -47,7 +47,6 @@ export async function createWorker({ tools, log: ownLog, ...options }: WorkerOpt
   const names = createNames(config.prefix);
   const redis = await openRedis({ url: config.redisUrl, name: `callyard-worker:${entry.id}`, log });
   const clock = await startClock(redis);
-  const held = watchHeldJobs(config.lockMs);
   const stuck = watchStuckHandlers(config.maxStuck, (stuckTools) => {
     log.error(
       { event: 'worker.stuck', tools: stuckTools },
@@ -55,48 +54,25 @@ export async function createWorker({ tools, log: ownLog, ...options }: WorkerOpt
     );
     void stop('stuck');
   });
-  const context: WorkerContext = {
-    id: entry.id,
-    tools: toolSet,
-    ledger: createLedger(redis, names),
-    clock,
-    log,
-    redact: createRedactor({ keys: config.redactKeys }),
-    limits: config,
-    stuck,
-  };
+  const ledger = createLedger(redis, names);
+  const redact = createRedactor({ keys: config.redactKeys });
+  const context: WorkerContext = { id: entry.id, tools: toolSet, ledger, clock, log, redact, limits: config, stuck };
+  const held = watchHeldJobs(config.lockMs);
   const bull = fetchJobs(config, entry, redis, held, context);
-  let membership: Membership | undefined;
-  const { promise: stopped, resolve: reportStopped } = Promise.withResolvers<'closed' | 'stuck'>();
 
+  const { promise: stopped, resolve: reportStopped } = Promise.withResolvers<'closed' | 'stuck'>();
+  let membership: Membership | undefined;
   let stopping: Promise<void> | undefined;
   const stop = (reason: 'closed' | 'stuck'): Promise<void> => {
-    stopping ??= drain().finally(() => reportStopped(reason));
+    stopping ??= shutDown({ config, context, membership, held, bull, redis }).finally(() => reportStopped(reason));
     return stopping;
-  };
-  const drain = async (): Promise<void> => {
-    await membership?.leave().catch((error: unknown) => log.warn({ err: error }, 'could not leave the catalog'));
-    held.close();
-    await bull.pause(true);
-    await letJobsEnd(held, config);
-    await bull.close(held.count > 0);
-    stopIsolated();
-    held.stop();
-    clock.stop();
-    redis.disconnect();
   };
 
   try {
     const onError = (error: unknown) => log.warn({ err: error }, 'a heartbeat could not be written');
     const manifests = tools.map(({ manifest }) => manifest);
-    membership = await joinCatalog({
-      redis,
-      names,
-      worker: entry,
-      manifests,
-      heartbeatMs: config.heartbeatMs,
-      onError,
-    });
+    const { heartbeatMs } = config;
+    membership = await joinCatalog({ redis, names, worker: entry, manifests, heartbeatMs, onError });
   } catch (error) {
     await stop('closed');
     throw error;
@@ -104,6 +80,30 @@ export async function createWorker({ tools, log: ownLog, ...options }: WorkerOpt
   void bull.run();
   log.info({ event: 'worker.started', pool: entry.pool, slots: entry.slots, tools: tools.length }, 'serving');
   return { id: entry.id, pool: entry.pool, stopped, close: () => stop('closed') };
+}
+
+interface RunningWorker {
+  config: WorkerConfig;
+  context: WorkerContext;
+  /** absent where the catalog refused it */
+  membership: Membership | undefined;
+  held: HeldJobs;
+  bull: BullWorker;
+  redis: Redis;
+}
+
+/** Out of the catalog first, so that nobody sends more; then the jobs; the connection last. */
+async function shutDown({ config, context, membership, held, bull, redis }: RunningWorker): Promise<void> {
+  const { log, clock } = context;
+  await membership?.leave().catch((error: unknown) => log.warn({ err: error }, 'could not leave the catalog'));
+  held.close();
+  await bull.pause(true);
+  await letJobsEnd(held, config);
+  await bull.close(held.count > 0);
+  stopIsolated();
+  held.stop();
+  clock.stop();
+  redis.disconnect();
 }
 
 function describeWorker(tools: readonly Tool[], slots: number): WorkerEntry {

@@ -13,7 +13,7 @@ export interface ChatResponse {
   usage: { prompt_tokens?: number; completion_tokens?: number } | undefined;
 }
 
-export interface JoinedCall {
+interface JoinedCall {
   id: string;
   type: 'function';
   function: { name: string; arguments: string };
