@@ -90,7 +90,7 @@ describe('with an SDK', () => {
     };
     expect(send?.attributes).toEqual({
       ...call,
-      'messaging.operation.name': 'add',
+      'messaging.operation.name': 'send',
       'messaging.operation.type': 'send',
     });
     expect(process?.attributes).toEqual({
@@ -117,6 +117,7 @@ describe('with an SDK', () => {
   it('what the tables name is what spans carry, and nothing else', async () => {
     configureTelemetry({ ...off, userHashSecret: 's', captureContent: true });
     await wholeRun();
+    await inCallsSpan({ runId: 'r2', conversationId: undefined }, async () => {});
     await inProcessSpan(pickUp(), async (describePickUp) => {
       describePickUp({ outcome: 'failed', error: { code: 'timeout', message: 'late' } });
     });

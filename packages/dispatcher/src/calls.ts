@@ -39,6 +39,8 @@ export interface CallsOptions {
 interface Sent {
   envelope: Envelope;
   carrier: string | undefined;
+  /** kept here, as timers that settle a call run outside of its trace */
+  traceId: string | undefined;
   pool: string | undefined;
   unservedSince: number | undefined;
 }
@@ -113,7 +115,8 @@ export class Calls {
   async #send(frame: RunFrame, envelope: Envelope): Promise<Outcome> {
     const { gather } = this.#options;
     const span = startSendSpan(envelope);
-    const sent: Sent = { envelope, carrier: span.carrier, pool: undefined, unservedSince: undefined };
+    const { carrier, traceId } = span;
+    const sent: Sent = { envelope, carrier, traceId, pool: undefined, unservedSince: undefined };
     const gathered = gather.expect(envelope.key, frame.takeover);
     const giveUp = () => this.#settle(sent, errorOf(frame.signal));
     this.#underway.set(envelope.key, sent);
@@ -171,7 +174,7 @@ export class Calls {
     const { ledger, gather, queues, clock, ledgerTtlMs, log } = this.#options;
     const { envelope } = sent;
     const settle = async (): Promise<void> => {
-      const outcome = outcomeHere(envelope, error);
+      const outcome = outcomeHere(envelope, error, sent.traceId);
       const ttlMs = Math.max(0, envelope.deadlineAt - clock.now()) + ledgerTtlMs;
       const settled = await ledger.settle({ outcome, text: JSON.stringify(outcome), ttlMs, replyTo: '' }).done;
       if (settled.kind !== 'stale') gather.settle(settled.outcome);

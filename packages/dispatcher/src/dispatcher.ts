@@ -2,7 +2,7 @@ import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { runIdPattern, type Outcome } from '@callyard/shared/call';
 import { toPrincipal, type PrincipalInput } from '@callyard/shared/principal';
-import { activeTraceId, inAgentSpan } from '@callyard/shared/telemetry';
+import { activeTraceId, inAgentSpan, inCallsSpan } from '@callyard/shared/telemetry';
 import type { Manifest } from '@callyard/shared/tool';
 import { toolMessage } from './conversation.ts';
 import { connectDispatcher, type Connected, type DispatcherOptions } from './connect.ts';
@@ -140,10 +140,11 @@ async function executeCalls(toolCalls: readonly ToolCall[], execute: ExecuteOpti
     const offer = tools ? offerTools(to.live, frame.principal, tools) : everyTool(to);
     const limits = { maxArgumentBytes: to.config.maxArgumentBytes, room: to.config.maxCalls };
     const proposed = readCalls(toolCalls, offer, limits);
-    const outcomes =
+    const outcomes = await inCallsSpan(frame, () =>
       mode === 'parallel'
-        ? await to.calls.run(frame, 0, proposed)
-        : await to.calls.runInOrder(frame, 0, proposed, mode === 'sequential-until-failure');
+        ? to.calls.run(frame, 0, proposed)
+        : to.calls.runInOrder(frame, 0, proposed, mode === 'sequential-until-failure'),
+    );
     return { outcomes, messages: outcomes.map(toolMessage) };
   } finally {
     end();

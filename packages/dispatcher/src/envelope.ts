@@ -54,8 +54,7 @@ export function envelopeOf(
 }
 
 /** An outcome written by the dispatcher: the call never reached a worker, or nobody waits for it any more. */
-export function outcomeHere(envelope: Envelope, error: OutcomeError): Outcome {
-  const traceId = activeTraceId();
+export function outcomeHere(envelope: Envelope, error: OutcomeError, traceId = activeTraceId()): Outcome {
   return {
     v: 1,
     key: envelope.key,

@@ -86,7 +86,7 @@ export type OutcomeError = Omit<Type.Static<typeof OutcomeError>, 'code'> & { co
 
 /** Why a call did not run yet, and for how long. */
 export interface Wait {
-  reason: 'queue' | 'retry' | 'retry_after' | 'shutdown' | 'lost' | 'version';
+  reason: 'queue' | 'retry' | 'retry_after' | 'shutdown';
   ms: number;
 }
 

@@ -6,6 +6,7 @@
 /** Spans, with their kinds. `{}` is filled in. */
 export const spans = {
   agent: { name: 'invoke_agent callyard', kind: 'INTERNAL', about: 'one run of a conversation, in the dispatcher' },
+  calls: { name: 'execute calls', kind: 'INTERNAL', about: 'the calls of a bare `execute`, in the dispatcher' },
   chat: { name: 'chat {model}', kind: 'CLIENT', about: 'one question to the model' },
   send: {
     name: 'send calls',
@@ -38,7 +39,7 @@ export const attributes = {
   'gen_ai.tool.call.arguments': 'only with content capture: redacted and capped',
   'gen_ai.tool.call.result': 'only with content capture: redacted and capped',
   'messaging.system.name': '`bullmq`',
-  'messaging.operation.name': '`add` or `process`',
+  'messaging.operation.name': '`send` or `process`',
   'messaging.operation.type': '`send` or `process`',
   'messaging.destination.name': 'the queue',
   'messaging.message.id': 'the job id, which is the key of the call',

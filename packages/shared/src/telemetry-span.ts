@@ -48,12 +48,15 @@ export async function inSpan<T>(
   try {
     return await context.with(trace.setSpan(parent, span), work, undefined, span);
   } catch (error) {
-    if (span.isRecording()) recordThrown(span, error);
+    if (span.isRecording() && !isBenign(error)) recordThrown(span, error);
     throw error;
   } finally {
     span.end();
   }
 }
+
+/** What ends an attempt through nobody's fault, such as a deployment, says so of itself. */
+const isBenign = (error: unknown): boolean => error instanceof Error && 'benign' in error && error.benign === true;
 
 /** Handlers throw anything, also what cannot be read; a span must not change what is thrown. */
 function recordThrown(span: Span, thrown: unknown): void {

@@ -1,4 +1,4 @@
-import { context, propagation, ROOT_CONTEXT, SpanKind, trace } from '@opentelemetry/api';
+import { isSpanContextValid, context, propagation, ROOT_CONTEXT, SpanKind, trace } from '@opentelemetry/api';
 import type { Envelope, Wait } from './call.ts';
 import type { Principal } from './principal.ts';
 import { capture, fail, inSpan, nameUser, setFacts, tracer, type Facts } from './telemetry-span.ts';
@@ -42,6 +42,15 @@ export interface AgentEnd {
   usage: { inputTokens: number; outputTokens: number };
 }
 
+/** The calls of somebody else's loop, which may have no span of its own to hang them on. */
+export function inCallsSpan<T>(
+  { runId, conversationId }: { runId: string; conversationId: string | undefined },
+  work: () => Promise<T>,
+): Promise<T> {
+  const facts: Facts = { 'callyard.run.id': runId, 'gen_ai.conversation.id': conversationId };
+  return inSpan('execute calls', SpanKind.INTERNAL, facts, work);
+}
+
 /** One question to the model: `describe` takes its answer. */
 export function inChatSpan<T>(
   chat: { model: string; provider: string; conversationId: string | undefined; runId: string },
@@ -81,13 +90,14 @@ export interface ChatAnswer {
 export interface SendSpan {
   /** the context as BullMQ carries it, in `opts.telemetry.metadata`; undefined where nothing traces */
   readonly carrier: string | undefined;
+  readonly traceId: string | undefined;
   end(queue: string | undefined): void;
 }
 
 export function startSendSpan(envelope: Envelope): SendSpan {
   const facts: Facts = {
     ...callFacts(envelope),
-    'messaging.operation.name': 'add',
+    'messaging.operation.name': 'send',
     'messaging.operation.type': 'send',
   };
   const span = tracer.startSpan('send calls', { kind: SpanKind.PRODUCER, attributes: facts });
@@ -95,6 +105,7 @@ export function startSendSpan(envelope: Envelope): SendSpan {
   propagation.inject(trace.setSpan(context.active(), span), carrier);
   return {
     carrier: carrier.traceparent === undefined ? undefined : JSON.stringify(carrier),
+    traceId: isSpanContextValid(span.spanContext()) ? span.spanContext().traceId : undefined,
     end(queue) {
       setFacts(span, { 'messaging.destination.name': queue });
       span.end();

@@ -41,7 +41,9 @@ export interface WorkerContext {
 
 /** Ends an attempt without an outcome. */
 export class Interruption extends Error {
-  readonly kind: 'shutdown' | 'lock-lost' | 'version';
+  readonly kind: 'shutdown' | 'lock-lost';
+  /** no fault of the tool: its span is no error */
+  readonly benign = true;
 
   constructor(kind: Interruption['kind']) {
     super(`interrupted: ${kind}`);
@@ -65,6 +67,6 @@ export class AlreadySettled extends Error {
 export type Verdict =
   | { kind: 'settled'; outcome: Outcome }
   | { kind: 'retry'; error: CallError; delayMs: number; spendsAttempt: boolean }
-  | { kind: 'hand-back'; reason: 'shutdown' | 'version' }
+  | { kind: 'hand-back'; reason: 'shutdown' }
   /** another worker has it by now: touch nothing */
   | { kind: 'abandoned' };
