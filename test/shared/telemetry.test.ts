@@ -3,6 +3,7 @@ import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import {
   activeTraceId,
   configureTelemetry,
+  inCallsSpan,
   inProcessSpan,
   inToolSpan,
   startSendSpan,
