@@ -2,16 +2,9 @@
 import { parseArgs } from 'node:util';
 import { givenRedisUrl } from '@callyard/shared/config';
 import { startLocalRedis } from '../packages/cli/src/local-redis/index.ts';
+import type { BenchOptions } from './options.ts';
 import { benchMemory } from './memory/memory.ts';
 import { benchTurns } from './turns/turns.ts';
-
-export interface BenchOptions {
-  redisUrl: string;
-  /** interleaved runs of each case */
-  runs: number;
-  /** one JSON line for each figure, instead of a table */
-  json: boolean;
-}
 
 const benches: Record<string, (options: BenchOptions) => Promise<void>> = { turns: benchTurns, memory: benchMemory };
 

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createDispatcher, type ToolCall } from '@callyard/dispatcher';
 import { createLogger } from '@callyard/shared/log';
 import { Redis } from 'ioredis';
-import type { BenchOptions } from '../main.ts';
+import type { BenchOptions } from '../options.ts';
 
 const calls = 100_000;
 const callsPerTurn = 10;

@@ -21,6 +21,8 @@ export interface DispatcherOptions extends Partial<DispatcherConfig> {
 
 /** A dispatcher's parts, connected to Redis. */
 export interface Connected {
+  /** asked by runs that bring none of their own */
+  model: Model | undefined;
   config: DispatcherConfig;
   clock: Clock;
   live: LiveTools;
@@ -29,7 +31,7 @@ export interface Connected {
 }
 
 export async function connectDispatcher(dispatcher: string, options: DispatcherOptions): Promise<Connected> {
-  const { model: _model, log: ownLog, ...given } = options;
+  const { model, log: ownLog, ...given } = options;
   const config: DispatcherConfig = { ...configDefaults('dispatcher'), ...given };
   const log = (ownLog ?? createLogger({ name: 'callyard-dispatcher', level: config.logLevel })).child({ dispatcher });
   const names = createNames(config.prefix);
@@ -43,6 +45,7 @@ export async function connectDispatcher(dispatcher: string, options: DispatcherO
   const stopFollowing = await followCatalog(live, subscriber, names.catalogChannel, config.sweepMs, log);
   const calls = new Calls({ ...config, queues, ledger, gather, live, clock, log, dispatcher });
   return {
+    model,
     config,
     clock,
     live,

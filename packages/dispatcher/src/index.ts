@@ -1,5 +1,7 @@
 export { createDispatcher } from './dispatcher.ts';
-export type { Dispatcher, Executed, ExecuteOptions, RunOptions, RunResult } from './dispatcher.ts';
+export type { Dispatcher } from './dispatcher.ts';
+export type { Executed, ExecuteOptions } from './execute.ts';
+export type { RunOptions, RunResult } from './run.ts';
 export type { DispatcherOptions } from './connect.ts';
 export type { RunEnd, RunState, StopReason } from './run-record.ts';
 export { OfferError } from './offer.ts';

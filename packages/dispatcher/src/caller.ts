@@ -1,0 +1,43 @@
+import { toPrincipal, type PrincipalInput } from '@callyard/shared/principal';
+import type { Connected } from './connect.ts';
+import { startDeadline } from './deadline.ts';
+import type { RunFrame } from './envelope.ts';
+import type { LoopOptions } from './loop.ts';
+import type { ToolSelection } from './offer.ts';
+
+/** What a run and a bare `execute` have in common. */
+export interface CallerOptions {
+  principal: PrincipalInput;
+  /** which tools may be called; default: the live ones whose `requires` the principal meets */
+  tools?: ToolSelection;
+  conversationId?: string;
+  /** `batch` lets `interactive` calls go first; default `interactive` */
+  class?: 'interactive' | 'batch';
+  /** one deadline over everything, in milliseconds from now; default `runTimeoutMs` */
+  timeoutMs?: number;
+  /** stops waiting: what is under way ends as `cancelled` */
+  signal?: AbortSignal;
+  /** `sequential` runs one call at a time, in order; `sequential-until-failure` stops at the first that fails */
+  mode?: LoopOptions['mode'];
+}
+
+/** The frame of the caller's calls, and its deadline running; `end` is to be called however they end. */
+export function startFrame(
+  runId: string,
+  { principal, conversationId, timeoutMs, signal, class: jobClass = 'interactive' }: CallerOptions,
+  { clock, config }: Connected,
+  takeover: boolean,
+): { frame: RunFrame; end: () => void } {
+  const ms = timeoutMs ?? config.runTimeoutMs;
+  const deadline = startDeadline(ms, signal);
+  const frame: RunFrame = {
+    runId,
+    conversationId,
+    principal: toPrincipal(principal),
+    class: jobClass,
+    deadlineAt: clock.now() + ms,
+    takeover,
+    signal: deadline.signal,
+  };
+  return { frame, end: deadline.clear };
+}
