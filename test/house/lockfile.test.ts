@@ -7,9 +7,10 @@ interface Lockfile {
 
 /** `npm ci` refuses a lockfile that lacks a package of another platform, which `npm install` leaves out without a word. */
 function missingPackages({ packages }: Lockfile): string[] {
+  const paths = Object.keys(packages);
   return Object.entries(packages).flatMap(([path, { optionalDependencies = {} }]) =>
     Object.keys(optionalDependencies)
-      .filter((name) => !(`node_modules/${name}` in packages) && !(`${path}/node_modules/${name}` in packages))
+      .filter((name) => !paths.some((at) => at.endsWith(`node_modules/${name}`)))
       .map((name) => `${path} needs ${name}`),
   );
 }
