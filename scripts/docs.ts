@@ -1,5 +1,5 @@
 /* npm run docs: writes the reference that is generated from the code. With --check it only says what is stale. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { settingsOf, type ConfigKind, type Setting } from '@callyard/shared/config';
 import { failureCodes, failures } from '@callyard/shared/failure';
 import { attributes, spans } from '@callyard/shared/telemetry-names';
@@ -19,20 +19,25 @@ const documents: Record<string, () => string> = {
   'docs/telemetry.md': telemetryDoc,
 };
 
-/** The documents whose file does not say what the code says. */
-export function staleDocuments(): string[] {
-  return Object.entries(documents).flatMap(([path, text]) => (read(path) === text() ? [] : [path]));
+const project = new URL('../', import.meta.url);
+
+/** The documents whose file, in the project or another folder, does not say what the code says. */
+export function staleDocuments(folder: URL = project): string[] {
+  return Object.entries(documents).flatMap(([path, text]) => (read(new URL(path, folder)) === text() ? [] : [path]));
 }
 
-function read(path: string): string | undefined {
+export function writeDocuments(folder: URL = project): void {
+  mkdirSync(new URL('docs/', folder), { recursive: true });
+  for (const [path, text] of Object.entries(documents)) writeFileSync(new URL(path, folder), text());
+}
+
+function read(file: URL): string | undefined {
   try {
-    return readFileSync(at(path), 'utf8');
+    return readFileSync(file, 'utf8');
   } catch {
     return undefined;
   }
 }
-
-const at = (path: string): URL => new URL(`../${path}`, import.meta.url);
 
 const shownDefault = ({ default: value }: Setting): string =>
   value === '' || (Array.isArray(value) && value.length === 0) ? '' : String(value);
@@ -92,13 +97,13 @@ function telemetryDoc(): string {
 const yes = (value: boolean): string => (value ? 'yes' : '');
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
+  const line = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
   return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
 }
 
 if (import.meta.main) {
   const stale = staleDocuments();
-  if (!process.argv.includes('--check')) for (const path of stale) writeFileSync(at(path), documents[path]?.() ?? '');
+  if (!process.argv.includes('--check')) writeDocuments();
   else if (stale.length > 0) {
     console.error(`stale: ${stale.join(', ')}; run npm run docs`);
     process.exitCode = 1;

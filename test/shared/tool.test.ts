@@ -1,7 +1,7 @@
-import { describe, expect, expectTypeOf, it } from 'vitest';
 import Type from 'typebox';
-import { defineTool, manifestHash, type ToolDefinition } from '@callyard/shared/tool';
-import { createToolSet } from '@callyard/shared/tool-set';
+import { describe, expect, expectTypeOf, it } from 'vitest';
+import { validateArguments } from '@callyard/shared/arguments';
+import { defineTool, manifestHash, ToolDefinitionError } from '@callyard/shared/tool';
 
 const good = {
   name: 'crm.orders/find',
@@ -10,25 +10,68 @@ const good = {
   parameters: Type.Object({ id: Type.Integer() }),
   handler: () => 1,
 };
-const define = (changes: Partial<ToolDefinition<never>> | Record<string, unknown>) => () =>
-  defineTool({ ...good, ...changes } as typeof good);
+const failureOf = (changes: object): ToolDefinitionError => {
+  try {
+    defineTool({ ...good, ...changes });
+  } catch (error) {
+    return error as ToolDefinitionError;
+  }
+  throw new Error('the tool was taken');
+};
+const cyclic: Record<string, unknown> = { type: 'object' };
+cyclic.self = cyclic;
 
 describe('defining a tool', () => {
   it('infers the arguments of the handler from the schema', () => {
+    const parameters = Type.Object({
+      city: Type.String(),
+      days: Type.Optional(Type.Integer()),
+      unit: Type.Enum(['celsius', 'fahrenheit']),
+      mode: Type.Union([Type.Literal('walk'), Type.Null()]),
+    });
     const { manifest } = defineTool({
       ...good,
-      parameters: Type.Object({ city: Type.String(), days: Type.Optional(Type.Integer()) }),
-      handler: (args) => expectTypeOf(args).toEqualTypeOf<{ city: string; days?: number }>(),
+      parameters,
+      handler: (args, ctx) => {
+        expectTypeOf(args.city).toEqualTypeOf<string>();
+        expectTypeOf(args.days).toEqualTypeOf<number | undefined>();
+        expectTypeOf(args.unit).toEqualTypeOf<'celsius' | 'fahrenheit'>();
+        expectTypeOf(args.mode).toEqualTypeOf<'walk' | null>();
+        expectTypeOf(ctx.signal).toEqualTypeOf<AbortSignal>();
+      },
     });
-    expect(manifest.parameters).toMatchObject({ required: ['city'] });
+    expect(manifest.parameters.required).toEqual(['city', 'unit', 'mode']);
   });
 
-  it('takes plain JSON Schema', () => {
-    const { manifest } = defineTool({
-      ...good,
-      parameters: { type: 'object', properties: { id: { type: 'integer' } } },
+  it('keeps unions, enums and optionals of TypeBox as plain JSON Schema', () => {
+    const parameters = Type.Object({
+      mode: Type.Optional(Type.Union([Type.Literal('walk'), Type.Literal('train')])),
+      unit: Type.Enum(['celsius', 'fahrenheit']),
     });
-    expect(manifest.parameters).toEqual({ type: 'object', properties: { id: { type: 'integer' } } });
+    const { manifest } = defineTool({ ...good, parameters });
+    expect(manifest.parameters).toEqual({
+      type: 'object',
+      required: ['unit'],
+      properties: {
+        mode: {
+          anyOf: [
+            { type: 'string', const: 'walk' },
+            { type: 'string', const: 'train' },
+          ],
+        },
+        unit: { enum: ['celsius', 'fahrenheit'] },
+      },
+    });
+    expect(validateArguments(manifest, { unit: 'celsius', mode: null })).toEqual({ unit: 'celsius' });
+    expect(() => validateArguments(manifest, { unit: 'kelvin' })).toThrow('got "kelvin"');
+  });
+
+  it('takes plain JSON Schema, for arguments of any type', () => {
+    const parameters = { type: 'object', properties: { id: { type: 'integer' } } };
+    const handler = (args: Record<string, unknown>) => args;
+    const { manifest } = defineTool({ ...good, parameters, handler });
+    expect(manifest.parameters).toEqual(parameters);
+    expect(() => validateArguments(manifest, { id: 'x' })).toThrow('/id: must be integer');
   });
 
   it('keeps a manifest of plain JSON with every default of its policy', () => {
@@ -44,7 +87,20 @@ describe('defining a tool', () => {
       sequential: false,
       isolate: false,
     });
-    expect(manifestHash(manifest)).toBe(manifestHash(defineTool(good).manifest));
+  });
+
+  it('fills in what a policy leaves out, also inside', () => {
+    const { manifest } = defineTool({
+      ...good,
+      policy: { retry: { attempts: 7 }, hosts: ['a.test', { host: 'b.test' }] },
+    });
+    expect(manifest.policy.retry).toEqual({ attempts: 7, minDelayMs: 200, maxDelayMs: 10_000 });
+    expect(manifest.policy.hosts).toEqual(['a.test', { host: 'b.test', internal: false }]);
+  });
+
+  it('shares no default with another tool', () => {
+    defineTool(good).manifest.policy.requires.push('admin');
+    expect(defineTool(good).manifest.policy.requires).toEqual([]);
   });
 
   it('gives an at-most-once tool one attempt, whatever it asks for', () => {
@@ -54,56 +110,72 @@ describe('defining a tool', () => {
 
   it.each([
     ['a bad name', { name: 'find orders' }, 'name: "find orders"'],
-    ['a version that is none', { version: '1.2' }, 'version: "1.2" is not a semantic version'],
+    ['a name of 129 characters', { name: 'x'.repeat(129) }, 'name: '],
+    ['no name', { name: undefined }, 'name: undefined'],
+    ['a version with two numbers', { version: '1.2' }, 'version: "1.2" is not a semantic version'],
+    ['a version with a v', { version: 'v1.2.0' }, 'version: "v1.2.0"'],
+    ['no version', { version: undefined }, 'version: undefined'],
     ['no description', { description: ' ' }, 'description: the model needs one'],
     ['no handler', { handler: undefined }, 'handler: not a function'],
     [
-      'a wrong schema',
+      'a wrong type in the schema',
       { parameters: { type: 'object', properties: { a: { type: 'strin' } } } },
       'parameters/properties/a/type: "strin"',
     ],
+    ['no schema', { parameters: undefined }, 'parameters/type: '],
+    ['a schema that is no JSON', { parameters: cyclic }, 'parameters/type: '],
+    ['an unknown policy', { policy: { timeoutMS: 5 } }, 'policy: unknown timeoutMS; did you mean timeoutMs?'],
     [
-      'a policy that has no such thing',
-      { policy: { timeoutMS: 5 } },
-      'policy: unknown timeoutMS; did you mean timeoutMs?',
-    ],
-    [
-      'a retry that has no such thing',
+      'an unknown retry',
       { policy: { retry: { attemps: 5 } } },
       'policy/retry: unknown attemps; did you mean attempts?',
     ],
+    [
+      'an unknown trait of a host',
+      { policy: { hosts: [{ host: 'a', internl: true }] } },
+      'policy/hosts/0: unknown internl; did you mean internal?',
+    ],
     ['a policy of the wrong type', { policy: { timeoutMs: 'long' } }, 'policy/timeoutMs: must be integer'],
+    ['a function for a policy', { policy: { timeoutMs: () => 5 } }, 'policy/timeoutMs: must be integer'],
+    ['a timeout longer than any timer', { policy: { timeoutMs: 2 ** 31 } }, 'policy/timeoutMs: must be <= 2147483647'],
+    ['no attempt at all', { policy: { retry: { attempts: 0 } } }, 'policy/retry/attempts: must be >= 1'],
   ])('refuses %s and names the place', (_what, changes, said) => {
-    expect(define(changes)).toThrow(said);
+    const error = failureOf(changes);
+    expect(error).toBeInstanceOf(ToolDefinitionError);
+    expect(error.message).toContain(said);
+    expect(error.message.startsWith('tool ')).toBe(true);
   });
 
-  it('says everything that is wrong at once', () => {
-    expect(define({ name: '!', version: 'x' })).toThrow(/name: [^]*version: /);
+  it('says everything that is wrong at once, a line each', () => {
+    const { message } = failureOf({ name: '!', version: 'x', policy: { timeoutMs: 0 }, parameters: {} });
+    expect(message.split('\n').map((line) => line.replace(/^tool !@x: ([\w/]+):.*$/, '$1'))).toEqual([
+      'policy/timeoutMs',
+      'name',
+      'version',
+      'parameters/type',
+    ]);
   });
 });
 
-describe('a set of tools', () => {
-  const at = (version: string) => defineTool({ ...good, version });
-  const set = createToolSet([at('1.0.0'), at('1.4.0'), at('2.0.0'), at('3.0.0-rc.1')]);
-  const found = (version: string, range: string) => set.resolve({ name: good.name, version, range })?.manifest.version;
+describe('the hash of a manifest', () => {
+  const hashOf = (changes: object) => manifestHash(defineTool({ ...good, ...changes }).manifest);
 
-  it('finds the very version, else the highest in range', () => {
-    expect(found('1.0.0', '^1.0.0')).toBe('1.0.0');
-    expect(found('1.2.0', '^1.2.0')).toBe('1.4.0');
-    expect(found('3.0.0-rc.0', '^3.0.0-rc.0')).toBe('3.0.0-rc.1');
-    expect(found('4.0.0', '^4.0.0')).toBeUndefined();
-    expect(set.resolve({ name: 'other', version: '1.0.0', range: '*' })).toBeUndefined();
+  it('is the same for the same tool, in whatever order its keys were written', () => {
+    const a = { type: 'object', properties: { x: { type: 'string', minLength: 1 }, y: {} } };
+    const b = { properties: { y: {}, x: { minLength: 1, type: 'string' } }, type: 'object' };
+    expect(hashOf({ parameters: a })).toBe(hashOf({ parameters: b }));
+    expect(hashOf({})).toMatch(/^[0-9a-f]{16}$/);
   });
 
-  it('refuses a version that is there twice, and says when the schemas differ', () => {
-    const other = defineTool({ ...good, parameters: Type.Object({}), handler: () => 2 });
-    expect(() => createToolSet([at('1.2.0'), at('1.2.0')])).toThrow('tool crm.orders/find@1.2.0: it is there twice.');
-    expect(() => createToolSet([at('1.2.0'), other])).toThrow('twice, with two schemas');
-  });
-
-  it('refuses an isolated tool that no child process could load', () => {
-    const isolated = defineTool({ ...good, policy: { isolate: true } });
-    expect(() => createToolSet([isolated])).toThrow('module: import.meta.url');
-    expect(createToolSet([{ ...isolated, module: import.meta.url }])).toBeDefined();
+  it('changes with everything in it', () => {
+    const changes = [
+      {},
+      { version: '1.2.1' },
+      { description: 'x' },
+      { category: 'x' },
+      { policy: { timeoutMs: 1 } },
+      { parameters: Type.Object({}) },
+    ];
+    expect(new Set(changes.map(hashOf)).size).toBe(changes.length);
   });
 });

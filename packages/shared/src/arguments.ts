@@ -1,12 +1,15 @@
 import { CallError } from './failure.ts';
 import { nearest } from './nearest.ts';
 import { compileSchema, type JsonSchema, type SchemaError } from './schema.ts';
+import { schemaAt, valueAt } from './schema-ref.ts';
 import { withoutNulls } from './strict-nulls.ts';
 import type { Manifest } from './tool.ts';
 
 /** Deeper arguments are refused before anything recursive meets them. */
 const maxDepth = 100;
 const maxProblems = 5;
+/** Characters of a problem or of its pointer: keys come from the model and may be of any length. */
+const maxShown = 300;
 
 /**
  * Reads the text a model wrote. Nothing at all counts as no arguments.
@@ -69,13 +72,19 @@ export function validateArguments({ name, parameters }: Pick<Manifest, 'name' | 
   }
 }
 
+interface Problem {
+  /** JSON Pointer into the arguments */
+  pointer: string;
+  problem: string;
+}
+
 function invalid(tool: string, errors: readonly SchemaError[], args: unknown, parameters: JsonSchema): CallError {
-  const known = Object.keys((parameters.properties as JsonSchema | undefined) ?? {});
-  const problems = errors
-    // An extra key is reported twice: as a `false` schema and by the object that does not allow it.
-    .filter(({ keyword }) => keyword !== 'boolean')
-    .slice(0, maxProblems)
-    .map((error) => ({ pointer: error.instancePath, problem: problemOf(error, args, known) }));
+  const problems = distinct(
+    errors
+      .filter((error) => !sumsUp(error, errors))
+      .map((error) => problemOf(error, args, parameters))
+      .map(({ pointer, problem }) => ({ pointer: pointer.slice(0, maxShown), problem: problem.slice(0, maxShown) })),
+  ).slice(0, maxProblems);
   const shown = problems.map(({ pointer, problem }) => `${pointer || '/'}: ${problem}`).join('; ');
   return new CallError('invalid_arguments', `The arguments do not match the schema of ${tool}: ${shown}.`, {
     suggestion: 'Send the call again with these mended.',
@@ -83,35 +92,61 @@ function invalid(tool: string, errors: readonly SchemaError[], args: unknown, pa
   });
 }
 
-function problemOf({ keyword, params, instancePath, message }: SchemaError, args: unknown, known: string[]): string {
-  const value = instancePath.split('/').slice(1).reduce<unknown>(step, args);
-  switch (keyword) {
-    case 'required':
-      return `missing ${list(params.requiredProperties)}`;
-    case 'additionalProperties': {
-      const [extra = ''] = params.additionalProperties as string[];
-      const close = nearest(extra, known);
-      return `unknown ${list(params.additionalProperties)}${close === undefined ? '' : `; did you mean ${close}?`}`;
-    }
-    case 'enum': {
-      const allowed = params.allowedValues as unknown[];
-      const close = typeof value === 'string' ? nearest(value, allowed.map(String)) : undefined;
-      return `expected one of ${allowed
-        .map((one) => JSON.stringify(one))
-        .join(', ')
-        .slice(0, 300)}, got ${shortly(value)}${close === undefined ? '' : `; did you mean ${JSON.stringify(close)}?`}`;
-    }
-    default:
-      return `${message}, got ${shortly(value)}`;
-  }
+/** Whether an error only repeats others: those of the branches of a union, or of the keys that are too many. */
+const sumsUp = ({ keyword, instancePath }: SchemaError, errors: readonly SchemaError[]): boolean =>
+  keyword === 'additionalProperties' ||
+  (['anyOf', 'oneOf'].includes(keyword) &&
+    errors.some((other) => !['anyOf', 'oneOf'].includes(other.keyword) && isWithin(other.instancePath, instancePath)));
+
+const isWithin = (path: string, outer: string): boolean => path === outer || path.startsWith(`${outer}/`);
+
+const distinct = (problems: readonly Problem[]): Problem[] => [
+  ...new Map(problems.map((one) => [`${one.pointer} ${one.problem}`, one])).values(),
+];
+
+function problemOf(error: SchemaError, args: unknown, parameters: JsonSchema): Problem {
+  const { keyword, params, schemaPath, instancePath: pointer, message } = error;
+  const value = valueAt(args, pointer);
+  if (keyword === 'boolean' && schemaPath.endsWith('/additionalProperties')) return unknownKey(error, parameters);
+  if (keyword === 'required')
+    return { pointer, problem: `missing ${(params.requiredProperties as string[]).join(', ')}` };
+  if (keyword === 'enum') return { pointer, problem: notAmong(params.allowedValues as unknown[], value) };
+  if (keyword === 'const') return { pointer, problem: notAmong(constantsBeside(error, parameters), value) };
+  return { pointer, problem: `${message}, got ${shortly(value)}` };
 }
 
-const step = (node: unknown, key: string): unknown =>
-  typeof node === 'object' && node !== null
-    ? (node as JsonSchema)[key.replaceAll('~1', '/').replaceAll('~0', '~')]
-    : undefined;
+/** Reported at the object that holds the key. */
+function unknownKey({ schemaPath, instancePath }: SchemaError, parameters: JsonSchema): Problem {
+  const at = instancePath.lastIndexOf('/');
+  const key = instancePath
+    .slice(at + 1)
+    .replaceAll('~1', '/')
+    .replaceAll('~0', '~');
+  const { properties = {} } = schemaAt(parameters, parentOf(schemaPath)) as JsonSchema;
+  const close = nearest(key, Object.keys(properties as object));
+  const meant = close === undefined ? '' : `; did you mean ${close}?`;
+  return { pointer: instancePath.slice(0, at), problem: `unknown ${key}${meant}` };
+}
 
-const list = (names: unknown): string => (Array.isArray(names) ? names.join(', ') : String(names));
+/** What a constant says together with the other constants of its union, which is how TypeBox writes an enum. */
+function constantsBeside({ schemaPath, params }: SchemaError, parameters: JsonSchema): unknown[] {
+  const union = /\/(anyOf|oneOf)\/\d+$/.test(schemaPath) ? schemaAt(parameters, parentOf(schemaPath)) : undefined;
+  if (!Array.isArray(union)) return [params.allowedValue];
+  return union.flatMap((branch: JsonSchema) => (branch.const === undefined ? [] : [branch.const]));
+}
+
+const parentOf = (pointer: string): string => pointer.slice(0, pointer.lastIndexOf('/'));
+
+function notAmong(allowed: readonly unknown[], value: unknown): string {
+  const list = allowed
+    .map((one) => JSON.stringify(one))
+    .join(', ')
+    .slice(0, maxShown / 2);
+  const close = typeof value === 'string' ? nearest(value, allowed.map(String)) : undefined;
+  const meant =
+    close === undefined ? '' : `; did you mean ${JSON.stringify(allowed.find((one) => String(one) === close))}?`;
+  return `expected ${allowed.length === 1 ? '' : 'one of '}${list}, got ${shortly(value)}${meant}`;
+}
 
 function shortly(value: unknown): string {
   if (Array.isArray(value)) return 'an array';

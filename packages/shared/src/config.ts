@@ -1,12 +1,19 @@
 import Type, { type Static, type TObject } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { nearest } from './nearest.ts';
+import { longestTimerMs } from './policy.ts';
 
 /* One TypeBox object per process. `env` names the variable a field is read from; options passed in code have the same
    names and defaults. `.env.example` and docs/config.md are generated from these tables. */
 
 const ms = (env: string, value: number, description: string) =>
-  Type.Integer({ env, default: value, minimum: 1, description: `${description}, in milliseconds` });
+  Type.Integer({
+    env,
+    default: value,
+    minimum: 1,
+    maximum: longestTimerMs,
+    description: `${description}, in milliseconds`,
+  });
 const count = (env: string, value: number, description: string) =>
   Type.Integer({ env, default: value, minimum: 1, description });
 const text = (env: string, value: string, description: string) =>
@@ -123,7 +130,9 @@ export class ConfigError extends Error {
 }
 
 export function configDefaults<K extends ConfigKind>(kind: K): ConfigOf<K> {
-  return Object.fromEntries(settingsOf(kind).map((setting) => [setting.name, setting.default])) as ConfigOf<K>;
+  return Object.fromEntries(
+    structuredClone(settingsOf(kind).map((setting) => [setting.name, setting.default])),
+  ) as ConfigOf<K>;
 }
 
 /**

@@ -1,13 +1,18 @@
 /** Longer words are not compared: a name is short, and the work grows with the product of the lengths. */
 const maxLength = 128;
 
-/** The candidate nearest to a word by edits, if it is near enough to have been meant: a third of its length. */
+/**
+ * The candidate nearest to a word by edits, if it is near enough to have been meant: two edits or a third of the word,
+ * and never more than half of it.
+ */
 export function nearest(word: string, candidates: Iterable<string>): string | undefined {
   if (word.length > maxLength) return undefined;
   let best: { candidate: string; distance: number } | undefined;
+  const limit = Math.min(Math.max(2, Math.floor(word.length / 3)), Math.floor(word.length / 2));
   for (const candidate of candidates) {
+    if (Math.abs(candidate.length - word.length) > limit) continue;
     const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
-    if (distance < (best?.distance ?? Math.max(2, Math.floor(word.length / 3)) + 1)) best = { candidate, distance };
+    if (distance < (best?.distance ?? limit + 1)) best = { candidate, distance };
   }
   return best?.candidate;
 }

@@ -3,17 +3,20 @@ import { Compile } from 'typebox/compile';
 import { Value } from 'typebox/value';
 import { nearest } from './nearest.ts';
 
+/** A timer that is set to more fires at once. */
+export const longestTimerMs = 2 ** 31 - 1;
+
 const Ms = (options: { description: string; default?: number; minimum?: number }) =>
-  Type.Integer({ minimum: 0, ...options });
+  Type.Integer({ minimum: 0, maximum: longestTimerMs, ...options });
+
+const HostName = Type.String({ minLength: 1, maxLength: 253 });
+const HostObject = Type.Object(
+  { host: HostName, internal: Type.Boolean({ default: false }) },
+  { additionalProperties: false },
+);
 
 /** A host `ctx.fetch` may reach; `internal` lets it have a private address. */
-const Host = Type.Union([
-  Type.String({ minLength: 1, maxLength: 253 }),
-  Type.Object(
-    { host: Type.String({ minLength: 1, maxLength: 253 }), internal: Type.Boolean({ default: false }) },
-    { additionalProperties: false },
-  ),
-]);
+const Host = Type.Union([HostName, HostObject]);
 
 /** How a tool wants to be run. The running worker's copy decides, never the sender's. */
 export const Policy = Type.Object(
@@ -54,7 +57,7 @@ const policies = Compile(Policy);
 
 /** Fills in the defaults and says everything that is wrong. `at-most-once` has one attempt, whatever is written. */
 export function readPolicy(input: PolicyInput): { policy: Policy; problems: string[] } {
-  const policy = Value.Default(Policy, structuredClone(input)) as Policy;
+  const policy = Value.Default(Policy, Value.Clone(input)) as Policy;
   if (!policies.Check(policy)) return { policy, problems: policyProblems(policy) };
   if (policy.effects === 'at-most-once') policy.retry.attempts = 1;
   return { policy, problems: [] };
@@ -64,12 +67,17 @@ function policyProblems(policy: Policy): string[] {
   return policies
     .Errors(policy)
     .filter(({ keyword }) => keyword !== 'boolean')
-    .map(({ keyword, params, instancePath, message }) => {
+    .flatMap(({ keyword, params, instancePath, message }) => {
       if (keyword !== 'additionalProperties') return `policy${instancePath}: ${message}`;
-      const [extra = ''] = params.additionalProperties;
-      const known =
-        instancePath === '' ? Object.keys(Policy.properties) : Object.keys(Policy.properties.retry.properties);
-      const close = nearest(extra, known);
-      return `policy${instancePath}: unknown ${extra}${close === undefined ? '' : `; did you mean ${close}?`}`;
+      const known = Object.keys(knownUnder(instancePath));
+      return params.additionalProperties.map((extra) => {
+        const close = nearest(extra, known);
+        return `policy${instancePath}: unknown ${extra}${close === undefined ? '' : `; did you mean ${close}?`}`;
+      });
     });
+}
+
+function knownUnder(pointer: string): object {
+  if (pointer === '') return Policy.properties;
+  return pointer === '/retry' ? Policy.properties.retry.properties : HostObject.properties;
 }

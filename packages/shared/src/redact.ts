@@ -1,4 +1,4 @@
-/** Keys whose scalar values are secrets: whole keys, in any case, `-` and `_` alike. */
+/** Keys whose values are secrets: whole keys, in any case, with `-` or `_` between words or nothing. */
 const secretKeys = [
   'password',
   'passwd',
@@ -13,7 +13,6 @@ const secretKeys = [
   'auth_token',
   'bearer_token',
   'api_key',
-  'apikey',
   'secret_key',
   'private_key',
   'access_key',
@@ -27,22 +26,41 @@ const secretKeys = [
   'cvc',
 ];
 
-const cardLike = /(?<!\d|\d\.)\d(?:[ -]?\d){12,18}(?!\d|[.-]\d)/g;
+/** 13 to 19 digits in one, or in the groups they are printed in; not part of a word, a decimal or an id. */
+const cardLike =
+  /(?<![\w+]|\d\.)(?:[2-6]\d{12,18}|[2-6]\d{3}([ -])\d{4}\1\d{4}\1\d{4}|3\d{3}([ -])\d{6}\2\d{4,5})(?!\w|\.\d|-\w)/g;
+
+/** What issuers give out, by first digits and length. */
+const issuers = [
+  /^4(\d{12}|\d{15}|\d{18})$/, // Visa
+  /^(5[1-5]|2[2-7])\d{14}$/, // Mastercard
+  /^3[47]\d{13}$/, // American Express
+  /^3[0689]\d{12}$/, // Diners Club
+  /^(35|6[0245])\d{14}(\d{3})?$/, // JCB, Discover, UnionPay
+];
+
+/** `"key": scalar` of a JSON text, which many tools hand back instead of JSON. */
+const jsonField = /("([^"\\]{1,64})"\s*:\s*)("(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*|true|false)/g;
 
 export type Redactor = (value: unknown) => unknown;
 
 /**
- * Makes a redactor for JSON: scalars under secret-looking keys become `[redacted]` (objects under them are walked),
- * card numbers in texts become `[redacted card]`. Returns the same value where nothing was found, so that most results
- * cost a walk and no copy.
+ * Makes a redactor for JSON: scalars under secret-looking keys, also those in a list there, become `[redacted]` (objects
+ * under them are walked), card numbers in texts become `[redacted card]`; a text that holds JSON is treated as JSON.
+ * Returns the same value where nothing was found, so that most results cost a walk and no copy.
  */
 export function createRedactor({ keys = [] }: { keys?: readonly string[] } = {}): Redactor {
   const secrets = new Set([...secretKeys, ...keys].map(normalize));
+  const isSecret = (key: string): boolean => secrets.has(normalize(key));
   const redact = (value: unknown): unknown => {
-    if (typeof value === 'string') return withoutCards(value);
+    if (typeof value === 'string') return withoutCards(withoutFields(value, isSecret));
     if (Array.isArray(value)) return redactItems(value, redact);
     if (typeof value !== 'object' || value === null) return value;
-    return redactFields(value as Record<string, unknown>, secrets, redact);
+    return redactFields(value as Record<string, unknown>, (key) => (isSecret(key) ? redactSecret : redact));
+  };
+  const redactSecret = (value: unknown): unknown => {
+    if (Array.isArray(value)) return redactItems(value, redactSecret);
+    return typeof value === 'object' ? redact(value) : '[redacted]';
   };
   return redact;
 }
@@ -58,11 +76,11 @@ function redactItems(items: unknown[], redact: Redactor): unknown[] {
   return copy ?? items;
 }
 
-function redactFields(fields: Record<string, unknown>, secrets: ReadonlySet<string>, redact: Redactor): object {
+function redactFields(fields: Record<string, unknown>, redactorOf: (key: string) => Redactor): object {
   let copy: Record<string, unknown> | undefined;
   for (const key of Object.keys(fields)) {
     const value = fields[key];
-    const clean = isScalar(value) && secrets.has(normalize(key)) ? '[redacted]' : redact(value);
+    const clean = redactorOf(key)(value);
     if (clean === value) continue;
     copy ??= { ...fields };
     copy[key] = clean;
@@ -70,18 +88,18 @@ function redactFields(fields: Record<string, unknown>, secrets: ReadonlySet<stri
   return copy ?? fields;
 }
 
-const isScalar = (value: unknown): boolean => typeof value !== 'object' && value !== undefined;
+const normalize = (key: string): string => key.toLowerCase().replaceAll(/[-_]/g, '');
 
-const normalize = (key: string): string => key.toLowerCase().replaceAll('-', '_');
+const withoutFields = (text: string, isSecret: (key: string) => boolean): string =>
+  text.replace(jsonField, (field, start: string, key: string) => (isSecret(key) ? `${start}"[redacted]"` : field));
 
-function withoutCards(text: string): string {
-  return text.length < 13 ? text : text.replace(cardLike, (found) => (isCard(found) ? '[redacted card]' : found));
-}
+const withoutCards = (text: string): string =>
+  text.replace(cardLike, (found) => (isCard(found) ? '[redacted card]' : found));
 
-/** A number as issuers give them out (first digit 2 to 6), whose last digit is right by Luhn (ISO/IEC 7812-1). */
+/** A number as an issuer gives them out, whose last digit is right by Luhn (ISO/IEC 7812-1). */
 function isCard(text: string): boolean {
   const digits = text.replace(/\D/g, '');
-  if (!/^[2-6]/.test(digits)) return false;
+  if (!issuers.some((issuer) => issuer.test(digits))) return false;
   const sum = Array.from(digits)
     .toReversed()
     .reduce((total, digit, i) => {

@@ -2,6 +2,7 @@ import safeRegex from 'safe-regex2';
 import { Meta } from 'typebox/schema';
 import { nearest } from './nearest.ts';
 import { compileSchema, type JsonSchema, type SchemaError } from './schema.ts';
+import { refTarget, valueAt } from './schema-ref.ts';
 
 /** What is wrong with a schema, and where in it (a JSON Pointer without its first slash). */
 export interface SchemaProblem {
@@ -17,16 +18,24 @@ const maxDepth = 64;
  * Checks the schema of a tool before anybody relies on it. A compiler takes `{type: 'strin'}` for anything, an
  * unresolvable `$ref` for nothing, and a pattern such as `^(a+)+$` keeps a worker busy for seconds.
  */
-export function checkSchema(schema: JsonSchema): SchemaProblem[] {
-  if (schema.type !== 'object')
+export function checkSchema(schema: unknown): SchemaProblem[] {
+  if (!isObject(schema) || schema.type !== 'object') {
     return [{ pointer: 'type', problem: 'the arguments of a tool are an object: type must be "object"' }];
-  const text = JSON.stringify(schema);
-  if (text.length > maxBytes)
-    return [{ pointer: '', problem: `the schema has ${text.length} bytes; at most ${maxBytes} are taken` }];
-  const walked = walkProblems(schema, schema, [], 0);
+  }
+  // Both are found out first: nothing that follows could walk such a schema.
+  if (isDeeper(schema, maxDepth)) return [{ pointer: '', problem: `the schema is nested deeper than ${maxDepth}` }];
+  const bytes = Buffer.byteLength(JSON.stringify(schema));
+  if (bytes > maxBytes)
+    return [{ pointer: '', problem: `the schema has ${bytes} bytes; at most ${maxBytes} are taken` }];
+  const walked = walkProblems(schema, schema, []);
   const meta = metaProblems(schema);
   return [...walked, ...meta.filter(({ pointer }) => !walked.some((one) => one.pointer === pointer))];
 }
+
+const isObject = (node: unknown): node is JsonSchema => typeof node === 'object' && node !== null;
+
+const isDeeper = (node: unknown, levels: number): boolean =>
+  levels < 0 || (isObject(node) && Object.values(node).some((child) => isDeeper(child, levels - 1)));
 
 function metaProblems(schema: JsonSchema): SchemaProblem[] {
   const dialect = typeof schema.$schema === 'string' ? schema.$schema : draft2020;
@@ -57,28 +66,55 @@ function describe({ keyword, params, message }: SchemaError, value: unknown): st
   return `${shown} is not one of ${allowed.join(', ')}${close === undefined ? '' : `; did you mean "${close}"?`}`;
 }
 
-/** What the meta-schema cannot say: references, patterns, depth. */
-function walkProblems(node: unknown, root: JsonSchema, path: readonly string[], depth: number): SchemaProblem[] {
-  if (typeof node !== 'object' || node === null) return [];
-  if (depth > maxDepth) return [{ pointer: path.join('/'), problem: `nested deeper than ${maxDepth}` }];
+/** Under these, keys are names that the author chose, and their values schemas. */
+const namesUnder = new Set(['properties', 'patternProperties', '$defs', 'definitions', 'dependentSchemas']);
+/** Under these is data, whatever it looks like. */
+const dataUnder = new Set(['const', 'default', 'enum', 'examples']);
+
+/** What the meta-schema cannot say: references and patterns. */
+function walkProblems(node: unknown, root: JsonSchema, path: readonly string[], under = ''): SchemaProblem[] {
+  if (!isObject(node)) return [];
   return Object.entries(node).flatMap(([key, value]) => {
-    const at = [...path, key];
-    const inNames = path.at(-1) === 'properties' || path.at(-1) === '$defs' || path.at(-1) === 'definitions';
-    return [...(inNames ? [] : keywordProblems(key, value, root, at)), ...walkProblems(value, root, at, depth + 1)];
+    const at = [...path, key.replaceAll('~', '~0').replaceAll('/', '~1')];
+    const isName = namesUnder.has(under);
+    if (!isName && dataUnder.has(key)) return [];
+    const own = isName ? nameProblem(key, under) : keywordProblem(key, value, root);
+    return [
+      ...own.map((problem) => ({ pointer: at.join('/'), problem })),
+      ...walkProblems(value, root, at, isName ? '' : key),
+    ];
   });
 }
 
-function keywordProblems(key: string, value: unknown, root: JsonSchema, at: readonly string[]): SchemaProblem[] {
-  const problem = (text: string): SchemaProblem[] => [{ pointer: at.join('/'), problem: text }];
-  if (key === '__proto__') return problem('a key that no schema may have');
-  if (key === '$ref' && typeof value === 'string' && !resolves(value, root)) {
-    return problem(`"${value}" leads nowhere in this schema`);
-  }
-  if (key === 'pattern' && typeof value === 'string') return patternProblem(value).flatMap(problem);
-  if (key === 'patternProperties' && typeof value === 'object' && value !== null) {
-    return Object.keys(value).flatMap(patternProblem).flatMap(problem);
-  }
-  return [];
+function nameProblem(name: string, under: string): string[] {
+  if (name === '__proto__') return ['a name that nothing may have'];
+  return under === 'patternProperties' ? patternProblem(name) : [];
+}
+
+function keywordProblem(key: string, value: unknown, root: JsonSchema): string[] {
+  if (typeof value !== 'string') return [];
+  if (key === '$ref') return refProblem(value, root);
+  return key === 'pattern' ? patternProblem(value) : [];
+}
+
+function refProblem(ref: string, root: JsonSchema): string[] {
+  const target = refTarget(ref, root);
+  if (target === undefined) return [`"${ref}" leads nowhere in this schema`];
+  if (!isObject(target) && typeof target !== 'boolean') return [`"${ref}" leads to something that is no schema`];
+  return leadsBack(target, target, root, new Set())
+    ? [`"${ref}" leads back to itself without going into the value`]
+    : [];
+}
+
+const inPlace = ['allOf', 'anyOf', 'oneOf', 'not', 'if', 'then', 'else'];
+
+/** Whether checking a value against `node` means checking the same value against `start` again, and so for ever. */
+function leadsBack(start: unknown, node: unknown, root: JsonSchema, seen: Set<unknown>): boolean {
+  if (!isObject(node) || seen.has(node)) return false;
+  seen.add(node);
+  const referred = typeof node.$ref === 'string' ? [refTarget(node.$ref, root)] : [];
+  const next = [...referred, ...inPlace.flatMap((key) => node[key])];
+  return next.some((child) => child === start || leadsBack(start, child, root, seen));
 }
 
 function patternProblem(pattern: string): string[] {
@@ -87,33 +123,7 @@ function patternProblem(pattern: string): string[] {
   } catch (error) {
     return [error instanceof Error ? error.message : String(error)];
   }
-  return safeRegex(pattern) ? [] : [`/${pattern}/ nests quantifiers: some texts would take it seconds to match`];
-}
-
-/** Whether a local reference leads somewhere: a pointer, or an anchor or id in the schema. */
-function resolves(ref: string, root: JsonSchema): boolean {
-  if (ref === '#') return true;
-  if (ref.startsWith('#/')) return valueAt(root, decodeURIComponent(ref.slice(1))) !== undefined;
-  const name = ref.replace(/^#/, '');
-  const found = (node: unknown): boolean =>
-    typeof node === 'object' &&
-    node !== null &&
-    (Object.entries(node).some(
-      ([key, value]) => ['$anchor', '$dynamicAnchor', '$id'].includes(key) && value === name,
-    ) ||
-      Object.values(node).some(found));
-  return found(root);
-}
-
-/** RFC 6901. */
-function valueAt(root: unknown, pointer: string): unknown {
-  const keys = pointer
-    .split('/')
-    .slice(1)
-    .map((key) => key.replaceAll('~1', '/').replaceAll('~0', '~'));
-  return keys.reduce<unknown>(
-    (node, key) =>
-      typeof node === 'object' && node !== null && Object.hasOwn(node, key) ? (node as JsonSchema)[key] : undefined,
-    root,
-  );
+  return safeRegex(pattern)
+    ? []
+    : [`/${pattern}/ nests quantifiers or has more than 25: some texts would take it seconds to match`];
 }

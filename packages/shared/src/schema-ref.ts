@@ -29,16 +29,12 @@ export function followRef(schema: unknown, root: JsonSchema): unknown {
 /** What a reference leads to within its schema: by pointer, anchor or id. There is no other place to look in. */
 export function refTarget(ref: string, root: JsonSchema): unknown {
   if (ref === '#') return root;
-  if (ref.startsWith('#/')) return valueAt(root, decodeFragment(ref.slice(1)));
-  return named(ref, root);
-}
-
-/** A fragment is percent-encoded; one that is not so leads nowhere. */
-function decodeFragment(fragment: string): string {
+  if (!ref.startsWith('#/')) return named(ref, root);
   try {
-    return decodeURIComponent(fragment);
-  } catch {
-    return '/\0';
+    return valueAt(root, decodeURIComponent(ref.slice(1)));
+  } catch (error) {
+    if (error instanceof URIError) return undefined;
+    throw error;
   }
 }
 

@@ -1,4 +1,5 @@
 import type { JsonSchema } from './schema.ts';
+import { followRef } from './schema-ref.ts';
 
 /**
  * Arguments without the nulls that stand for absent optionals: providers' strict modes make every property required
@@ -8,7 +9,10 @@ import type { JsonSchema } from './schema.ts';
 export function withoutNulls(value: unknown, schema: unknown, root: JsonSchema = schema as JsonSchema): unknown {
   const shape = follow(schema, root);
   if (!shape) return value;
-  if (Array.isArray(value)) return changed(value, (item) => withoutNulls(item, shape.items, root));
+  if (Array.isArray(value)) {
+    const { items } = shapesOf(shape, root).find((one) => one.items !== undefined) ?? {};
+    return changed(value, (item) => withoutNulls(item, items, root));
+  }
   if (typeof value !== 'object' || value === null) return value;
   const branch = branchFor(value, shape, root);
   const properties = (branch.properties ?? {}) as Record<string, unknown>;
@@ -27,25 +31,25 @@ function changed(items: unknown[], mend: (item: unknown) => unknown): unknown[] 
   return mended.every((item, i) => item === items[i]) ? items : mended;
 }
 
-/** The schema itself, its local `$ref` followed. */
 function follow(schema: unknown, root: JsonSchema): JsonSchema | undefined {
-  if (typeof schema !== 'object' || schema === null) return undefined;
-  const { $ref: ref } = schema as JsonSchema;
-  if (typeof ref !== 'string') return schema as JsonSchema;
-  if (ref === '#') return root;
-  if (!ref.startsWith('#/')) return undefined;
-  const keys = ref.slice(2).split('/');
-  const target = keys.reduce<unknown>((node, key) => (node as JsonSchema | undefined)?.[key], root);
-  return target === schema ? undefined : follow(target, root);
+  const target = followRef(schema, root);
+  return typeof target === 'object' && target !== null ? (target as JsonSchema) : undefined;
 }
 
 /** The branch of a union that has the properties of the value. */
 function branchFor(value: object, schema: JsonSchema, root: JsonSchema): JsonSchema {
-  if (schema.properties) return schema;
-  const shapes = branchesOf(schema).map((branch) => follow(branch, root) ?? {});
   const keys = Object.keys(value);
-  return shapes.find(({ properties }) => keys.every((key) => Object.hasOwn(properties ?? {}, key))) ?? schema;
+  const hasAll = ({ properties }: JsonSchema) => keys.every((key) => Object.hasOwn(properties ?? {}, key));
+  return schema.properties ? schema : (shapesOf(schema, root).find(hasAll) ?? schema);
 }
+
+/** The schema, and the branches of its unions. */
+const shapesOf = (schema: JsonSchema, root: JsonSchema): JsonSchema[] => [
+  schema,
+  ...branchesOf(schema)
+    .map((branch) => follow(branch, root))
+    .filter((branch) => branch !== undefined),
+];
 
 const branchesOf = ({ anyOf, oneOf }: JsonSchema): unknown[] =>
   [anyOf, oneOf].flatMap((list): unknown[] => (Array.isArray(list) ? list : []));

@@ -34,8 +34,10 @@ export function createToolSet(tools: readonly Tool[]): ToolSet {
   };
 }
 
+/** A prerelease only where nothing else is in range, as the dispatcher picks what it offers. */
 function highest(versions: ReadonlyMap<string, Tool>, range: string): Tool | undefined {
-  const version = maxSatisfying([...versions.keys()], range, { includePrerelease: true });
+  const known = [...versions.keys()];
+  const version = maxSatisfying(known, range) ?? maxSatisfying(known, range, { includePrerelease: true });
   return version === null ? undefined : versions.get(version);
 }
 

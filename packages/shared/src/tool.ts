@@ -68,9 +68,8 @@ const namePattern = /^[A-Za-z_][A-Za-z0-9_./-]{0,127}$/;
  */
 export function defineTool<P extends TSchema | JsonSchema>(definition: ToolDefinition<P>): Tool {
   const { name, version, description, category, module, handler } = definition;
-  // TypeBox keeps marks of its own on a schema; what travels is plain JSON.
-  const parameters = JSON.parse(JSON.stringify(definition.parameters)) as JsonSchema;
   const { policy, problems } = readPolicy(definition.policy ?? {});
+  const parameters = plainJson(definition.parameters);
   problems.push(
     ...headProblems(definition),
     ...checkSchema(parameters).map(({ pointer, problem }) => `parameters${pointer && `/${pointer}`}: ${problem}`),
@@ -83,11 +82,20 @@ export function defineTool<P extends TSchema | JsonSchema>(definition: ToolDefin
     version,
     description,
     ...(category === undefined ? {} : { category }),
-    parameters,
+    parameters: parameters as JsonSchema,
     schemaHash: schemaHash(parameters),
     policy,
   };
   return { manifest, handler: handler, module };
+}
+
+/** TypeBox keeps marks of its own on a schema; what travels is plain JSON. Undefined for what cannot be JSON. */
+function plainJson(schema: unknown): unknown {
+  try {
+    return JSON.parse(JSON.stringify(schema)) as unknown;
+  } catch {
+    return undefined;
+  }
 }
 
 function headProblems(
@@ -95,7 +103,8 @@ function headProblems(
 ): string[] {
   const { name, version, description, handler } = head;
   const problems: string[] = [];
-  if (!namePattern.test(name)) problems.push(`name: ${JSON.stringify(name)} does not match ${namePattern}`);
+  if (typeof name !== 'string' || !namePattern.test(name))
+    problems.push(`name: ${JSON.stringify(name)} does not match ${namePattern}`);
   if (valid(version) !== version)
     problems.push(`version: ${JSON.stringify(version)} is not a semantic version such as 1.0.0`);
   if (typeof description !== 'string' || description.trim() === '') problems.push('description: the model needs one');
