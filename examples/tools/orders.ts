@@ -7,15 +7,16 @@ import { readOnlySql, type ReadOnlySql } from '@callyard/worker/toolkit';
 
 let orders: ReadOnlySql | undefined;
 
-/** Builds the sample once, in a folder that goes with the process. */
+/** Builds the sample in a file that has no name any more once it is open, so nothing is left behind. */
 function openSample(): ReadOnlySql {
   const folder = mkdtempSync(join(tmpdir(), 'callyard-orders-'));
-  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
   const file = join(folder, 'orders.db');
   const sample = new DatabaseSync(file);
   sample.exec(readFileSync(new URL('./lib/sample.sql', import.meta.url), 'utf8'));
   sample.close();
-  return readOnlySql({ file });
+  const opened = readOnlySql({ file });
+  rmSync(folder, { recursive: true });
+  return opened;
 }
 
 export const queryOrders = defineTool({
@@ -25,7 +26,8 @@ export const queryOrders = defineTool({
     'Runs one SQLite SELECT on customers(id, name, city) and orders(id, customer_id, item, amount, status, ordered_on)',
   category: 'orders',
   parameters: Type.Object({ sql: Type.String({ minLength: 1, maxLength: 4_000 }) }, { additionalProperties: false }),
-  policy: { effects: 'none', timeoutMs: 2_000 },
+  // A query that never ends holds up no worker: its process is killed.
+  policy: { effects: 'none', timeoutMs: 5_000, isolate: true },
   handler({ sql }) {
     orders ??= openSample();
     return { rows: orders.query(sql) };

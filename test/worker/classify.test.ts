@@ -42,10 +42,49 @@ describe('what happens next after', () => {
   });
 
   it.each([
+    ['plain headers of any case', { 'Retry-After': 3 }],
     ['plain headers', { 'retry-after': '3' }],
     ['Headers', new Headers({ 'Retry-After': '3' })],
   ])('a status with Retry-After in %s', (_shape, headers) => {
     expect(classifyError(withStatus({ status: 503, headers })).retry).toEqual({ afterMs: 3_000 });
+  });
+
+  it.each([
+    ['a response', { response: { status: 503, headers: { 'retry-after': '3' } } }],
+    ['an object with a get of its own', { status: 503, headers: { get: () => '3' } }],
+  ])('a status with Retry-After in %s', (_shape, fields) => {
+    expect(classifyError(withStatus(fields)).retry).toEqual({ afterMs: 3_000 });
+  });
+
+  it('a status that is final, whatever its Retry-After', () => {
+    expect(classifyError(withStatus({ status: 403, headers: { 'retry-after': '3' } })).retry).toBe('never');
+  });
+
+  it.each([
+    ['a code of somebody else', Object.assign(new Error('no'), { code: 'timeout', retry: true })],
+    ['a code that every object has', Object.assign(new Error('no'), { code: 'toString', retry: 'never' })],
+  ])('an error with %s and a retry of its own, as after any other', (_what, thrown) => {
+    expect(classifyError(thrown)).toMatchObject({ code: 'tool_error', retry: 'backoff' });
+  });
+
+  it.each([
+    ['no message', Object.assign(new Error('x'), { message: '' }), 'Error'],
+    ['a message that is no text', Object.assign(new Error('x'), { message: { no: 'text' } }), 'Error'],
+    ['a message that is gone', Object.assign(new Error('x'), { message: undefined }), 'Error'],
+  ])('an error with %s', (_what, thrown, message) => {
+    expect(classifyError(thrown).message).toBe(message);
+  });
+
+  it.each([
+    ['"hm"', 'hm'],
+    ['undefined', undefined],
+    ['null', null],
+    ['12', 12n],
+    ['Symbol(s)', Symbol('s')],
+    ['an object that is no error', { secret: 'x' }],
+    ['a function', () => 'secret'],
+  ])('%s thrown, which it names', (shown, thrown) => {
+    expect(classifyError(thrown).message).toBe(`The tool threw ${shown}.`);
   });
 
   it('a ToolError, which says for itself', () => {
@@ -58,8 +97,22 @@ describe('what happens next after', () => {
     expect(classifyError(foreign)).toBe(foreign);
   });
 
-  it('an error with a message of a megabyte, cut short and without its stack', () => {
-    const { message } = classifyError(new Error('x'.repeat(2 ** 20)));
-    expect(message.length).toBe(2_000);
+  it.each([
+    ['a message', new Error('x'.repeat(2 ** 20))],
+    ['a text', 'x'.repeat(2 ** 20)],
+  ])('%s of a megabyte, cut short', (_what, thrown) => {
+    expect(classifyError(thrown).message.length).toBeLessThan(2_100);
+  });
+
+  it('an error whose stack is for the log, not for the model', () => {
+    const thrown = new Error('no room');
+    const { message, cause } = classifyError(thrown);
+    expect([message, cause]).toEqual(['no room', thrown]);
+  });
+
+  it('causes that go in a ring', () => {
+    const thrown = new Error('a');
+    thrown.cause = new Error('b', { cause: thrown });
+    expect(classifyError(thrown)).toMatchObject({ code: 'tool_error', retry: 'backoff' });
   });
 });

@@ -1,9 +1,9 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { gzipSync } from 'node:zlib';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { Policy } from '@callyard/shared/policy';
-import { isPublicAddress } from '../../packages/worker/src/address.ts';
 import { classifyError } from '../../packages/worker/src/classify.ts';
 import { createFetch } from '../../packages/worker/src/fetch.ts';
 
@@ -42,6 +42,7 @@ describe('ctx.fetch refuses', () => {
     ],
     ['another port than the listed one', 'https://api.example.com:8443/', ['api.example.com:443']],
     ['credentials in the URL', 'https://user:secret@api.example.com/', ['api.example.com']],
+    ['the domain itself, where only what is below it is listed', 'https://example.com/', ['*.example.com']],
     ['another protocol', 'file:///etc/passwd', ['']],
   ])('%s', async (_what, url, hosts) => {
     const error = await errorOf(fetcher(hosts)(url));
@@ -88,7 +89,7 @@ describe('ctx.fetch refuses', () => {
 
   it('to be sent around for ever', async () => {
     const { host, url } = await serving((_request, response) => response.writeHead(302, { location: '/' }).end());
-    expect((await errorOf(fetcher(internal(host))(url))).message).toContain('redirects too often');
+    expect((await errorOf(fetcher(internal(host))(url))).message).toContain('redirects more often than it may');
   });
 
   it('a body that does not end, and does not try it again', async () => {
@@ -97,7 +98,34 @@ describe('ctx.fetch refuses', () => {
       more();
     });
     const response = await fetcher(internal(host))(url);
-    expect(await errorOf(response.text())).toMatchObject({ retry: 'never' });
+    expect(await errorOf(response.text())).toMatchObject({
+      code: 'upstream_error',
+      retry: 'never',
+      message: `Not fetched: ${host} sent more than 10485760 bytes.`,
+    });
+  });
+
+  it('a small body that unpacks to a large one', async () => {
+    const { host, url } = await serving((_request, response) =>
+      response.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync(Buffer.alloc(11 * 2 ** 20))),
+    );
+    const response = await fetcher(internal(host))(url);
+    expect(await errorOf(response.arrayBuffer())).toMatchObject({
+      retry: 'never',
+      message: expect.stringContaining('sent more than') as string,
+    });
+  });
+
+  it('a request that cannot be made, and does not try it again', async () => {
+    const { host, url } = await serving((_request, response) => response.end());
+    const request = fetcher(internal(host))(url, { headers: { 'not a name': 'x' } });
+    expect(await errorOf(request)).toMatchObject({ code: 'tool_error', retry: 'never' });
+  });
+
+  it('a redirect where the handler wants none', async () => {
+    const { host, url } = await serving((_request, response) => response.writeHead(302, { location: '/' }).end());
+    const error = await errorOf(fetcher(internal(host))(url, { redirect: 'error' }));
+    expect(error).toMatchObject({ retry: 'never', message: `Not fetched: ${host} redirects more often than it may.` });
   });
 });
 
@@ -109,6 +137,31 @@ describe('ctx.fetch', () => {
     const answer = await fetcher(internal(host))(url, { headers: { 'x-a': '1' } });
     expect(await answer.text()).toBe('GET 1');
     expect(await (await fetcher(internal('127.0.0.1'))(url)).text()).toBe('GET undefined');
+  });
+
+  it('knows the port that a protocol has by itself', async () => {
+    const error = await errorOf(fetcher(['127.0.0.1:443'])('https://127.0.0.1/'));
+    expect(error.message).toContain('internal: true');
+  });
+
+  it('takes *.name for every host below a name', async () => {
+    const { url } = await serving((_request, response) => response.end('below'));
+    expect(await (await fetcher(internal('*.0.0.1'))(url)).text()).toBe('below');
+  });
+
+  it('leaves a redirect to the handler that asks for it', async () => {
+    const { host, url } = await serving((_request, response) => response.writeHead(302, { location: '/next' }).end());
+    const answer = await fetcher(internal(host))(url, { redirect: 'manual' });
+    expect([answer.status, answer.headers.get('location')]).toEqual([302, '/next']);
+  });
+
+  it('answers with a Response like any other, and where it came from', async () => {
+    const { host, url } = await serving((request, response) =>
+      request.url === '/' ? response.writeHead(302, { location: '/next' }).end() : response.writeHead(204).end(),
+    );
+    const answer = await fetcher(internal(host))(url);
+    expect(answer).toBeInstanceOf(Response);
+    expect([answer.status, answer.url]).toEqual([204, `${url}next`]);
   });
 
   it('tells secrets to the origin they are for, not to the next', async () => {
@@ -168,24 +221,23 @@ describe('ctx.fetch', () => {
     });
   });
 
-  it('stops with its call', async () => {
-    const call = new AbortController();
-    const { host, url } = await serving(() => call.abort(new Error('timed out')));
-    await expect(fetcher(internal(host), call.signal)(url)).rejects.toThrow('timed out');
+  it('stops with its call, before the answer and in the middle of it', async () => {
+    const before = new AbortController();
+    const silent = await serving(() => before.abort(new Error('timed out')));
+    await expect(fetcher(internal(silent.host), before.signal)(silent.url)).rejects.toThrow('timed out');
+    const within = new AbortController();
+    const slow = await serving((_request, response) => void response.write('half'));
+    const answer = await fetcher(internal(slow.host), within.signal)(slow.url);
+    const text = answer.text();
+    within.abort(new Error('timed out'));
+    await expect(text).rejects.toThrow('timed out');
   });
-});
 
-it.each([
-  ['8.8.8.8', true],
-  ['2606:4700::1111', true],
-  ['::ffff:8.8.8.8', true],
-  ['172.16.0.1', false],
-  ['169.254.169.254', false],
-  ['::', false],
-  ['fe80::1', false],
-  ['ff02::1', false],
-  ['64:ff9b::7f00:1', false],
-  ['no address', false],
-])('the address %s is public: %s', (address, expected) => {
-  expect(isPublicAddress(address)).toBe(expected);
+  it('tries a connection again that is lost in the middle of a body', async () => {
+    const { host, url } = await serving(
+      (_request, response) => void response.write('half', () => response.socket?.destroy()),
+    );
+    const answer = await fetcher(internal(host))(url);
+    expect(await errorOf(answer.text())).toMatchObject({ code: 'upstream_error', retry: 'backoff' });
+  });
 });

@@ -17,6 +17,8 @@ function sample() {
   writeFileSync(join(root, 'big.txt'), 'x'.repeat(101));
   symlinkSync(join(base, 'secret.txt'), join(root, 'link-out'));
   symlinkSync(base, join(root, 'folder-out'));
+  symlinkSync(join(base, 'none'), join(root, 'link-nowhere'));
+  symlinkSync('/dev/zero', join(root, 'link-device'));
   symlinkSync('docs/a.txt', join(root, 'link-inside'));
   execFileSync('mkfifo', [join(root, 'pipe')]);
   return { files: filesUnder(root, { maxBytes: 100 }), base };
@@ -40,6 +42,10 @@ describe('files under a root', () => {
     ['a link that leads out', 'link-out'],
     ['a folder that leads out', 'folder-out/secret.txt'],
     ['NUL', 'docs/a.txt\0.png'],
+    ['a link that leads nowhere', 'link-nowhere'],
+    ['a link to a device', 'link-device'],
+    ['the root itself', ''],
+    ['a name that is too long', 'x'.repeat(5_000)],
     ['a folder', 'docs'],
     ['a pipe', 'pipe'],
     ['a file that is too large', 'big.txt'],
@@ -49,6 +55,41 @@ describe('files under a root', () => {
     const read = files.read(path);
     await expect(read).rejects.toMatchObject({ name: 'ToolError' });
     await expect(read).rejects.not.toThrow(base);
+  });
+
+  it('are no devices', async () => {
+    await expect(filesUnder('/dev').read('zero')).rejects.toThrow('zero is not a file');
+  });
+
+  it('are those of the root, also where a link leads to the root', async () => {
+    const { files, base } = sample();
+    symlinkSync(join(base, 'root'), join(base, 'root-link'));
+    expect(await filesUnder(join(base, 'root-link')).read('docs/a.txt')).toBe('hello');
+    expect(await files.list('./docs/..')).toContain('big.txt');
+  });
+
+  it('are as many bytes as may be read, and not one more', async () => {
+    const { base } = sample();
+    const root = join(base, 'root');
+    expect(await filesUnder(root, { maxBytes: 101 }).read('big.txt')).toHaveLength(101);
+    await expect(filesUnder(root, { maxBytes: 100 }).read('big.txt')).rejects.toThrow(
+      'big.txt has 101 bytes; at most 100',
+    );
+  });
+
+  it('are missing when the root is, without telling where it should lie', async () => {
+    const { base } = sample();
+    const files = filesUnder(join(base, 'gone'));
+    for (const ask of [() => files.read('a.txt'), () => files.list()]) {
+      await expect(ask()).rejects.toMatchObject({
+        name: 'ToolError',
+        message: expect.not.stringContaining(base) as string,
+      });
+    }
+  });
+
+  it('are not listed where there is no folder', async () => {
+    await expect(sample().files.list('docs/a.txt')).rejects.toThrow('docs/a.txt cannot be read');
   });
 
   it('lists nothing outside either', async () => {

@@ -1,6 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { loadTools } from '@callyard/worker';
+import { toolsIn } from '../../packages/worker/src/load-tools.ts';
+import { alone } from '../fixtures/tools/isolated.ts';
 
 const folder = fileURLToPath(new URL('../fixtures/tools', import.meta.url));
 
@@ -17,4 +19,13 @@ it('a folder of modules serves what it can and names the rest', async () => {
 it('a tool knows the module it came from, so that a child process can load it', async () => {
   const { tools } = await loadTools([`${folder}/isolated.ts`]);
   expect(tools[0]?.module).toMatch(/isolated\.ts$/);
+});
+
+it('a tool exported under two names is one tool', () => {
+  expect(toolsIn({ alone, same: alone, other: 42, nothing: null })).toEqual([alone]);
+});
+
+it('a folder without modules has no tools and no failures', async () => {
+  const { tools, failures } = await loadTools([fileURLToPath(new URL('../fixtures/wire/v1', import.meta.url))]);
+  expect([tools, failures]).toEqual([[], []]);
 });

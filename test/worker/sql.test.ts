@@ -49,6 +49,14 @@ describe('read-only SQL', () => {
     "VACUUM INTO 'copy.db'",
     'PRAGMA writable_schema = 1',
     'PRAGMA query_only = 0',
+    'SELECT file FROM pragma_database_list',
+    "SELECT * FROM pragma_table_info('t')",
+    'WITH x AS (SELECT 1) DELETE FROM t',
+    "REPLACE INTO t VALUES (1, 'x')",
+    'CREATE TRIGGER tr AFTER INSERT ON t BEGIN SELECT 1; END',
+    'ANALYZE',
+    'no SQL at all',
+    '',
     'BEGIN',
     "SELECT load_extension('x')",
     "SELECT writefile('x', 'y')",
@@ -65,6 +73,12 @@ describe('read-only SQL', () => {
     const { sql, rows } = sample();
     expect(sql.query('SELECT 1 AS one; DROP TABLE t')).toEqual([{ one: 1 }]);
     expect(rows()).toBe(3);
+  });
+
+  it('runs no value that would fill the memory', () => {
+    const { sql } = sample();
+    expect(() => sql.query('SELECT randomblob(2000000) AS n')).toThrow('too big');
+    expect(() => sql.query("SELECT printf('%.*c', 2000000, 'x') AS n")).toThrow('too big');
   });
 
   it('stops a query that has no end at its row cap', () => {

@@ -86,16 +86,14 @@ export function evaluate(expression: string): number {
 }
 
 function tokenize(expression: string): Token[] {
-  const pattern = /\s*(?:(\d+(?:\.\d+)?|\.\d+)|([a-z]+)|([-+*/%^(),]))/gy;
+  const pattern = /\s+|\d+(?:\.\d+)?|\.\d+|[a-z]+|[-+*/%^(),]/y;
   const tokens: Token[] = [];
-  const end = expression.trimEnd().length;
-  while (pattern.lastIndex < end) {
-    const from = pattern.lastIndex;
-    const match = pattern.exec(expression);
-    if (!match)
-      throw new ToolError(`Cannot read ${JSON.stringify(expression.slice(from, from + 10))} at position ${from}.`);
-    const text = match[1] ?? match[2] ?? match[3] ?? '';
-    tokens.push({ text, at: pattern.lastIndex - text.length });
+  for (let at = 0; at < expression.length; at = pattern.lastIndex) {
+    const [text] = pattern.exec(expression) ?? [];
+    if (text === undefined) {
+      throw new ToolError(`Cannot read ${JSON.stringify(expression.slice(at, at + 10))} at position ${at}.`);
+    }
+    if (text.trim() !== '') tokens.push({ text, at });
   }
   return tokens;
 }

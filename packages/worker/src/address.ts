@@ -1,10 +1,14 @@
 import { lookup as resolveHost, type LookupAddress, type LookupOptions } from 'node:dns';
 import ipaddr from 'ipaddr.js';
 
+/** The IPv6 addresses that are public at all (IANA, Internet Protocol Version 6 Address Space). */
+const givenOut = ipaddr.IPv6.parseCIDR('2000::/3');
+
 /** Whether an address is out on the internet: not private, loopback, link-local, metadata, or a way around them. */
 export function isPublicAddress(address: string): boolean {
   if (!ipaddr.isValid(address)) return false;
   const parsed = ipaddr.process(address); // an IPv4 address inside IPv6 is judged as IPv4
+  if (parsed instanceof ipaddr.IPv6 && !parsed.match(givenOut)) return false;
   return parsed.range() === 'unicast';
 }
 

@@ -12,7 +12,8 @@ export function classifyError(error: unknown): CallError {
   if (isCallError(error)) return error;
   if (!(error instanceof Error))
     return new CallError('tool_error', `The tool threw ${shown(error)}.`, { retry: 'backoff' });
-  const message = error.message.slice(0, maxMessage) || error.name;
+  const said: unknown = error.message; // a text, unless somebody assigned something else
+  const message = (typeof said === 'string' && said !== '' ? said : error.name).slice(0, maxMessage);
   const status = statusOf(error);
   if (status !== undefined)
     return new CallError('upstream_error', message, { retry: retryFor(status, error), cause: error });
@@ -23,13 +24,22 @@ export function classifyError(error: unknown): CallError {
 /** Also of another copy of the class, as two versions of a package may be installed. */
 const isCallError = (error: unknown): error is CallError =>
   error instanceof CallError ||
-  (error instanceof Error && 'code' in error && String(error.code) in failures && 'retry' in error);
+  (error instanceof Error &&
+    'code' in error &&
+    Object.hasOwn(failures, String(error.code)) &&
+    'retry' in error &&
+    isRetry(error.retry));
+
+const isRetry = (value: unknown): value is Retry =>
+  value === 'never' ||
+  value === 'backoff' ||
+  (typeof value === 'object' && value !== null && 'afterMs' in value && typeof value.afterMs === 'number');
 
 export const retryableStatus = (status: number): boolean => status === 408 || status === 429 || status >= 500;
 
 function retryFor(status: number, error: Error): Retry {
   if (!retryableStatus(status)) return 'never';
-  const afterMs = retryAfterMs(headersOf(error)?.('retry-after'));
+  const afterMs = retryAfterMs(retryAfterIn(error));
   return afterMs === undefined ? 'backoff' : { afterMs };
 }
 
@@ -46,12 +56,16 @@ function statusOf(error: Error): number | undefined {
   return found as number | undefined;
 }
 
-function headersOf(error: Error): ((name: string) => string | null | undefined) | undefined {
+/** Headers come as `Headers`, as something else with a `get`, or as a plain object. */
+function retryAfterIn(error: Error): string | undefined {
   const { headers, response } = error as { headers?: unknown; response?: { headers?: unknown } };
   const found = headers ?? response?.headers;
-  if (found instanceof Headers) return (name) => found.get(name);
   if (typeof found !== 'object' || found === null) return undefined;
-  return (name) => (found as Record<string, string | undefined>)[name];
+  const value: unknown =
+    'get' in found && typeof found.get === 'function'
+      ? found.get('retry-after')
+      : Object.entries(found).find(([name]) => name.toLowerCase() === 'retry-after')?.[1];
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : undefined;
 }
 
 const connectionCodes =
@@ -74,5 +88,6 @@ const isMistake = (error: Error): boolean =>
 
 function shown(thrown: unknown): string {
   if (typeof thrown === 'string') return JSON.stringify(thrown.slice(0, maxMessage));
+  if (typeof thrown === 'function') return 'a function';
   return thrown === null || typeof thrown !== 'object' ? String(thrown) : 'an object that is no error';
 }

@@ -5,7 +5,7 @@ import { Agent, fetch as undiciFetch, type Dispatcher, type RequestInit as Undic
 import { AddressRefused, isPublicAddress, literalAddress, publicLookup } from './address.ts';
 import { retryableStatus } from './classify.ts';
 
-/** Bodies beyond this fail: what a tool may return is smaller still. */
+/** Bodies beyond this fail, counted as the handler reads them: a few KiB of gzip can hold gigabytes. */
 const maxBodyBytes = 10 * 2 ** 20;
 const maxRedirects = 5;
 
@@ -17,7 +17,7 @@ export interface FetchOptions {
 
 export type ConfinedFetch = (input: string | URL, init?: RequestInit) => Promise<Response>;
 
-const agentOptions: Agent.Options = { maxResponseSize: maxBodyBytes, connectTimeout: 10_000 };
+const agentOptions: Agent.Options = { connectTimeout: 10_000 };
 
 /** Connections are kept open between calls; what is internal never shares one with what is not. */
 const agents = {
@@ -39,7 +39,9 @@ export function createFetch({ hosts, signal }: FetchOptions): ConfinedFetch {
       const location = response.status >= 300 && response.status < 400 ? response.headers.get('location') : null;
       if (location === null || init.redirect === 'manual') return checked(hop.url, response);
       await response.body?.cancel();
-      if (init.redirect === 'error' || redirects === maxRedirects) throw refused(`${hop.url.host} redirects too often`);
+      if (init.redirect === 'error' || redirects === maxRedirects) {
+        throw refused(`${hop.url.host} redirects more often than it may`);
+      }
       hop = redirected(hop, new URL(location, hop.url), response.status);
     }
   };
@@ -58,7 +60,7 @@ async function send(url: URL, init: UndiciInit, hosts: Policy['hosts'], signal: 
     return await undiciFetch(url, { ...init, dispatcher });
   } catch (error) {
     signal.throwIfAborted();
-    if (init.signal?.aborted) throw error;
+    if (init.signal?.aborted || !isNetworkError(error)) throw error;
     throw connectionFailed(url, error);
   }
 }
@@ -83,10 +85,10 @@ function agentFor(url: URL, hosts: Policy['hosts']): Dispatcher {
 }
 
 /** `*.example.com` stands for every name below it; a port stands for itself only. */
-function matches(pattern: string, { host, hostname }: URL): boolean {
+function matches(pattern: string, { hostname, port, protocol }: URL): boolean {
   const wanted = pattern.toLowerCase();
   if (wanted.startsWith('*.')) return hostname.endsWith(wanted.slice(1));
-  return wanted === host || wanted === hostname;
+  return wanted === hostname || wanted === `${hostname}:${port || (protocol === 'https:' ? 443 : 80)}`;
 }
 
 /** The next hop as fetch has it (WHATWG Fetch, HTTP-redirect fetch): a changed origin is not told secrets. */
@@ -102,14 +104,30 @@ function redirected({ url, init }: { url: URL; init: UndiciInit }, to: URL, stat
   return { url: to, init: { ...rest, method: 'GET', headers: [...headers] } };
 }
 
-async function checked({ host }: URL, response: Response): Promise<Response> {
-  if (!retryableStatus(response.status)) return response;
+async function checked(url: URL, response: Response): Promise<Response> {
+  if (!retryableStatus(response.status)) return bounded(url, response);
   await response.body?.cancel();
   const afterMs = retryAfterMs(response.headers.get('retry-after'));
-  throw new CallError('upstream_error', `${host} answered ${response.status}.`, {
+  throw new CallError('upstream_error', `${url.host} answered ${response.status}.`, {
     retry: afterMs === undefined ? 'backoff' : { afterMs },
     details: { status: response.status },
   });
+}
+
+/** The same response, whose body fails when it grows too large. */
+function bounded({ href, host }: URL, { body, status, statusText, headers }: Response): Response {
+  let bytes = 0;
+  const counted = body?.pipeThrough(
+    new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
+      transform(chunk, controller) {
+        bytes += chunk.byteLength;
+        if (bytes > maxBodyBytes) throw refused(`${host} sent more than ${maxBodyBytes} bytes`);
+        controller.enqueue(chunk);
+      },
+    }),
+  );
+  const response = new Response(counted ?? null, { status, statusText, headers });
+  return Object.defineProperty(response, 'url', { value: href }); // a Response that is made knows no URL
 }
 
 const refused = (why: string): CallError => new CallError('upstream_error', `Not fetched: ${why}.`);
@@ -125,6 +143,9 @@ function connectionFailed(url: URL, error: unknown): CallError {
     cause: error,
   });
 }
+
+/** Of the TypeErrors that fetch throws, the ones with a cause come from the network; others are mistakes of the program. */
+const isNetworkError = (error: unknown): boolean => error instanceof Error && error.cause !== undefined;
 
 /** `fetch failed` tells why only in its innermost cause. */
 function reasonIn(error: unknown): Error {

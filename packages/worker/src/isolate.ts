@@ -63,16 +63,20 @@ export function stopIsolated(): void {
 
 function takeChild(): ChildProcess {
   const [waiting] = idle;
-  if (!waiting) return fork(childScript, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  if (!waiting) return startChild();
   idle.delete(waiting);
   waiting.ref();
   return waiting;
 }
 
+function startChild(): ChildProcess {
+  const child = fork(childScript, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  return child.once('disconnect', () => idle.delete(child));
+}
+
 function giveBack(child: ChildProcess): void {
   if (!child.connected) return;
   idle.add(child);
-  child.once('exit', () => idle.delete(child));
   child.unref();
   child.channel?.unref();
 }

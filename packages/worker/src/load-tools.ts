@@ -23,7 +23,7 @@ export async function loadTools(paths: readonly string[]): Promise<LoadedTools> 
 
 /** The exports of a module that are tools. */
 export function toolsIn(exports: Record<string, unknown>): Tool[] {
-  return Object.values(exports).filter(isTool);
+  return [...new Set(Object.values(exports))].filter(isTool);
 }
 
 const isTool = (value: unknown): value is Tool =>

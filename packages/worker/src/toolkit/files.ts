@@ -23,12 +23,12 @@ export interface ConfinedFiles {
 export function filesUnder(root: string, { maxBytes = 2 ** 20 }: FilesOptions = {}): ConfinedFiles {
   return {
     async read(path) {
-      const real = await confined(root, path);
+      const { real, realRoot } = await confined(root, path);
       // The links are resolved by now; should one appear in place of the file, O_NOFOLLOW does not follow it.
       const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
       const file = await open(real, flags).catch(() => Promise.reject(missing(path)));
       try {
-        await refuseMoved(file.fd, root, path);
+        await refuseMoved(file.fd, realRoot, path);
         const stats = await file.stat();
         if (!stats.isFile()) throw new ToolError(`${path} is not a file.`);
         if (stats.size > maxBytes)
@@ -39,7 +39,7 @@ export function filesUnder(root: string, { maxBytes = 2 ** 20 }: FilesOptions = 
       }
     },
     async list(path = '.') {
-      const real = await confined(root, path);
+      const { real } = await confined(root, path);
       const entries = await readdir(real, { withFileTypes: true }).catch(() => Promise.reject(missing(path)));
       return entries.map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name)).toSorted();
     },
@@ -47,20 +47,20 @@ export function filesUnder(root: string, { maxBytes = 2 ** 20 }: FilesOptions = 
 }
 
 /** Where a path really leads, if that is under the root. */
-async function confined(root: string, path: string): Promise<string> {
+async function confined(root: string, path: string): Promise<{ real: string; realRoot: string }> {
   if (path.includes('\0')) throw new ToolError('A path holds no NUL.');
-  const realRoot = await realpath(root);
+  const realRoot = await realpath(root).catch(() => Promise.reject(missing(path)));
   const wanted = resolve(realRoot, path);
   if (!isUnder(realRoot, wanted)) throw outside(path);
   const real = await realpath(wanted).catch(() => Promise.reject(missing(path)));
   if (!isUnder(realRoot, real)) throw outside(path);
-  return real;
+  return { real, realRoot };
 }
 
 /** A folder on the way could have become a link after it was judged: the open file itself tells where it lies. */
-async function refuseMoved(fd: number, root: string, path: string): Promise<void> {
+async function refuseMoved(fd: number, realRoot: string, path: string): Promise<void> {
   const at = await realpath(join('/proc/self/fd', String(fd))).catch(() => undefined); // Linux only
-  if (at !== undefined && !isUnder(await realpath(root), at)) throw outside(path);
+  if (at !== undefined && !isUnder(realRoot, at)) throw outside(path);
 }
 
 function isUnder(root: string, path: string): boolean {

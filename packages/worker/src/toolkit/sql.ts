@@ -4,7 +4,7 @@ import { ToolError } from '@callyard/shared/failure';
 export interface ReadOnlySqlOptions {
   /** path of an SQLite database */
   file: string;
-  /** more rows are refused; default 200 */
+  /** a query with more rows is refused; default 200 */
   maxRows?: number;
 }
 
@@ -21,6 +21,8 @@ const allowed = new Set<number>([
   constants.SQLITE_FUNCTION,
   constants.SQLITE_RECURSIVE,
 ]);
+/** No row and no value may be longer: `randomblob(1e9)` would fill the memory. Node before 25.8 has no such limit. */
+const maxLength = 2 ** 20;
 const refusedFunctions = new Set(['load_extension', 'readfile', 'writefile', 'edit', 'fts3_tokenizer']);
 
 /**
@@ -30,7 +32,7 @@ const refusedFunctions = new Set(['load_extension', 'readfile', 'writefile', 'ed
  * @throws ToolError
  */
 export function readOnlySql({ file, maxRows = 200 }: ReadOnlySqlOptions): ReadOnlySql {
-  const database = new DatabaseSync(file, { readOnly: true, allowExtension: false });
+  const database = new DatabaseSync(file, { readOnly: true, allowExtension: false, limits: { length: maxLength } });
   database.setAuthorizer((action, _table, name) => {
     const harmless =
       allowed.has(action) &&
