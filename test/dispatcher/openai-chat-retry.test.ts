@@ -1,74 +1,145 @@
-import { describe, expect, it } from 'vitest';
-import { asking, chunk, done, endpoint, fail, stream } from '../support/chat-endpoint.ts';
+import { once } from 'node:events';
+import type { ServerResponse } from 'node:http';
+import { LLMock } from '@copilotkit/aimock';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { openaiChat } from '../../packages/dispatcher/src/models/openai-chat.ts';
+import { apiKey, chunk, done, endpoint, sendError, sendStream, sendWhole } from '../support/chat-endpoint.ts';
+import { asking } from '../support/model-suite.ts';
 
 describe('asking again', () => {
-  it('after a stream that was cut, with nothing of it used', async () => {
-    const { model, bodies } = await endpoint((response, attempt) => {
-      if (attempt > 1) return stream(response, ...done);
-      response.writeHead(200, { 'content-type': 'text/event-stream' });
-      response.write(chunk({ tool_calls: [{ index: 0, id: 'a', function: { name: 'open', arguments: '{}' } }] }), () =>
-        response.destroy(),
-      );
-      return undefined;
-    });
-    const { message } = await model().ask(asking());
-    expect(message).toEqual({ role: 'assistant', content: 'done' });
-    expect(bodies).toHaveLength(2);
-  });
+  const call = chunk({ tool_calls: [{ index: 0, id: 'a', function: { name: 'get_weather', arguments: '{}' } }] });
+  const begin = (response: ServerResponse, text: string) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    response.write(text);
+  };
 
-  it('after a stream that ended without saying why', async () => {
+  it.each<[string, (response: ServerResponse) => void]>([
+    ['whose connection broke', (response) => (begin(response, call), setImmediate(() => response.destroy()))],
+    [
+      'that stopped in the middle of a line',
+      (response) => (begin(response, `${call}data: {"id":"r1","cho`), response.end()),
+    ],
+    ['that ended without saying why', (response) => (begin(response, call), response.end())],
+    ['that fell silent', (response) => begin(response, call)],
+    [
+      'with an error in it',
+      (response) => (begin(response, `${call}data: {"error":{"message":"overloaded"}}\n\n`), response.end()),
+    ],
+    [
+      'that is no answer',
+      (response) => void response.writeHead(200, { 'content-type': 'text/html' }).end('<p>proxy</p>'),
+    ],
+  ])('is done after a stream %s, with nothing of it used or printed', async (_what, broken) => {
+    const printed = vi.spyOn(console, 'error');
+    onTestFinished(() => printed.mockRestore());
     const { model, bodies } = await endpoint((response, attempt) =>
-      stream(response, ...(attempt === 1 ? [chunk({ content: 'half' })] : done)),
+      attempt === 1 ? broken(response) : sendStream(response, ...done),
     );
-    expect((await model().ask(asking())).message.content).toBe('done');
+    const { message } = await model({ timeoutMs: 700 }).ask(asking());
+    expect(message).toEqual({ role: 'assistant', content: 'done' });
+    expect(printed).not.toHaveBeenCalled();
     expect(bodies).toHaveLength(2);
   });
 
-  it.each([408, 409, 429, 500, 503])('after %i, as soon as Retry-After says', async (status) => {
+  const unfinished = '{"choices":[{"message":{"role":"assistant","content":"half"}}]}';
+  it.each(['{"choices":[{"mess', '{"choices":[]}', '"proxy"', unfinished])(
+    'is done after the whole response %s',
+    async (text) => {
+      const { model, bodies } = await endpoint((response, attempt) =>
+        attempt === 1
+          ? void response.writeHead(200, { 'content-type': 'application/json' }).end(text)
+          : sendWhole(response, { role: 'assistant', content: 'done' }),
+      );
+      expect((await model({ stream: false }).ask(asking())).message.content).toBe('done');
+      expect(bodies).toHaveLength(2);
+    },
+  );
+
+  it.each([408, 409, 429, 500, 503])('is done after %i, as soon as Retry-After says', async (status) => {
     const { model, bodies } = await endpoint((response, attempt) =>
-      attempt < 3 ? void fail(response, status, { 'retry-after-ms': '5' }) : stream(response, ...done),
+      attempt < 3
+        ? sendError(response, status, { 'retry-after-ms': '5', 'retry-after': '50' })
+        : sendStream(response, ...done),
     );
     expect((await model().ask(asking())).message.content).toBe('done');
     expect(bodies).toHaveLength(3);
   });
 
-  it('not when that would take longer than it may, and says for how long', async () => {
-    const { model, bodies } = await endpoint((response) => void fail(response, 429, { 'retry-after': '120' }));
-    await expect(model().ask(asking())).rejects.toMatchObject({
-      name: 'ModelError',
-      status: 429,
-      message: expect.stringContaining('120000 ms') as string,
-    });
-    expect(bodies).toHaveLength(1);
-  });
-
-  it.each([400, 401, 403, 404, 422])('not after %i, and shows no key', async (status) => {
-    const { model, bodies } = await endpoint((response) => void fail(response, status));
+  it.each([
+    ['in seconds', '120', /wait 120000 ms; at most 60000/],
+    ['as a date', new Date(Date.now() + 3_600_000).toUTCString(), /wait 3\d{6} ms/],
+  ])('is not done when Retry-After, %s, is longer than it may be', async (_how, retryAfter, text) => {
+    const { model, bodies } = await endpoint((response) => sendError(response, 429, { 'retry-after': retryAfter }));
     const asked = model().ask(asking());
-    await expect(asked).rejects.toMatchObject({ name: 'ModelError', status });
-    await expect(asked).rejects.not.toThrow(/sk-secret/);
+    await expect(asked).rejects.toMatchObject({ name: 'ModelError', status: 429 });
+    await expect(asked).rejects.toThrow(text);
     expect(bodies).toHaveLength(1);
   });
 
-  it('not where the server says so, nor more often than it may', async () => {
-    const told = await endpoint((response) => void fail(response, 500, { 'x-should-retry': 'false' }));
-    await expect(told.model().ask(asking())).rejects.toThrow('status 500');
-    expect(told.bodies).toHaveLength(1);
-    const stubborn = await endpoint((response) => void fail(response, 500, { 'retry-after-ms': '1' }));
-    await expect(stubborn.model({ maxAttempts: 3 }).ask(asking())).rejects.toThrow('after 3 attempts');
-    expect(stubborn.bodies).toHaveLength(3);
+  it.each([400, 401, 403, 404, 422])('is not done after %i, which is told without the key', async (status) => {
+    const { model, bodies } = await endpoint((response) => sendError(response, status, {}, `no use for ${apiKey}`));
+    const error = await model()
+      .ask(asking())
+      .then(
+        () => undefined,
+        (reason: unknown) => reason as Error,
+      );
+    expect(error).toMatchObject({ name: 'ModelError', status, message: `gpt-x: ${status} no use for [redacted]` });
+    expect(error?.cause).toBeUndefined();
+    expect(bodies).toHaveLength(1);
   });
 
-  it('not once it is aborted, in flight or in a pause', async () => {
-    const inFlight = new AbortController();
-    const silent = await endpoint(() => inFlight.abort(new Error('enough')));
-    await expect(silent.model().ask(asking({ signal: inFlight.signal }))).rejects.toThrow('enough');
+  it('is done, or not, as x-should-retry says', async () => {
+    const never = await endpoint((response) => sendError(response, 500, { 'x-should-retry': 'false' }));
+    await expect(never.model().ask(asking())).rejects.toThrow('gpt-x: 500 status 500');
+    expect(never.bodies).toHaveLength(1);
+    const always = await endpoint((response, attempt) =>
+      attempt === 1
+        ? sendError(response, 400, { 'x-should-retry': 'true', 'retry-after-ms': '1' })
+        : sendStream(response, ...done),
+    );
+    await always.model().ask(asking());
+    expect(always.bodies).toHaveLength(2);
+  });
+
+  it('is not done after an error in a stream whose code says that it is no use', async () => {
+    const error = 'data: {"error":{"message":"too long","code":400}}\n\n';
+    const { model, bodies } = await endpoint((response) => sendStream(response, error));
+    await expect(model().ask(asking())).rejects.toMatchObject({ message: 'gpt-x: too long', status: 400 });
+    expect(bodies).toHaveLength(1);
+  });
+
+  it('ends with what was wrong in a few words, however much the server says', async () => {
+    const { model } = await endpoint((response) =>
+      sendError(response, 502, { 'retry-after-ms': '1' }, 'x'.repeat(5_000)),
+    );
+    const message = await model({ maxAttempts: 3 }).ask(asking()).then(String, String);
+    expect(message).toMatch(/^ModelError: gpt-x: 502 x+ \(after 3 attempts\)$/);
+    expect(message.length).toBeLessThan(600);
+  });
+
+  it('ends with the address where nobody listens', async () => {
+    const closed = new LLMock({ port: 0 });
+    const url = await closed.start();
+    await closed.stop();
+    const model = openaiChat({ model: 'gpt-x', apiKey, baseURL: `${url}/v1`, maxAttempts: 1 });
+    await expect(model.ask(asking())).rejects.toThrow(/^gpt-x: no connection: connect ECONNREFUSED 127\.0\.0\.1:\d+/);
+  });
+
+  it('ends a stream and a pause with the reason of an abort', async () => {
+    const reason = new Error('enough');
+    const inStream = new AbortController();
+    const streaming = await endpoint((response) => {
+      begin(response, call);
+      setImmediate(() => inStream.abort(reason));
+    });
+    await expect(streaming.model().ask(asking({ signal: inStream.signal }))).rejects.toBe(reason);
     const inPause = new AbortController();
     const busy = await endpoint((response) => {
-      fail(response, 429, { 'retry-after': '30' });
-      response.on('finish', () => setImmediate(() => inPause.abort(new Error('enough'))));
+      sendError(response, 429, { 'retry-after': '30' });
+      void once(response, 'close').then(() => inPause.abort(reason));
     });
-    await expect(busy.model().ask(asking({ signal: inPause.signal }))).rejects.toThrow(/abort|enough/i);
-    expect(busy.bodies).toHaveLength(1);
+    await expect(busy.model().ask(asking({ signal: inPause.signal }))).rejects.toBe(reason);
+    expect([streaming.bodies.length, busy.bodies.length]).toEqual([1, 1]);
   });
 });

@@ -75,7 +75,8 @@ describe('settings of a process', () => {
   });
 
   it('cannot be changed afterwards, nor can their defaults', () => {
-    expect(Object.isFrozen(loadConfig('dispatcher', {}))).toBe(true);
+    const config = loadConfig('dispatcher', { CALLYARD_REDACT_KEYS: 'pin' });
+    expect([Object.isFrozen(config), Object.isFrozen(config.redactKeys)]).toEqual([true, true]);
     configDefaults('worker').redactKeys.push('pin');
     expect(configDefaults('worker').redactKeys).toEqual([]);
   });

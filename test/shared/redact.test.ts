@@ -94,6 +94,12 @@ describe('redacting card numbers', () => {
     expect(clean).not.toMatch(/\d{5}|1111|0004/);
   });
 
+  it('leaves a text of JSON with a card in digits JSON', () => {
+    expect(redact('{"card": 4111111111111111, "order": 4111111111111112}')).toBe(
+      '{"card": "[redacted card]", "order": 4111111111111112}',
+    );
+  });
+
   it('hides every card of a text and nothing else of it', () => {
     expect(redact('a 4111111111111111 b 5500 0000 0000 0004 c')).toBe('a [redacted card] b [redacted card] c');
   });
@@ -141,6 +147,19 @@ describe('redacting a result', () => {
     const clean = redact(JSON.parse(text)) as { admin?: boolean; password?: string };
     expect(JSON.stringify(clean)).toBe(expected);
     expect(Object.getPrototypeOf(clean)).toBe(Object.prototype);
+  });
+
+  it.each([
+    ['[', ']'],
+    ['{"a":', '}'],
+  ])('walks what is nested 100,000 times in %s', (opening, closing) => {
+    const nested = (inner: string): unknown =>
+      JSON.parse(opening.repeat(100_000) + inner + closing.repeat(100_000)) as unknown;
+    const plain = nested('{"b":1}');
+    expect(redact(plain) === plain).toBe(true);
+    let clean = redact(nested('{"password":"x"}'));
+    for (let i = 0; i < 100_000; i++) clean = Object.values(clean as object)[0];
+    expect(clean).toEqual({ password: '[redacted]' });
   });
 
   it.skipIf(noRecordedCalls)(`changes no recorded result (${needsRecordedCalls})`, () => {

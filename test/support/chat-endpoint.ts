@@ -1,47 +1,27 @@
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { json } from 'node:stream/consumers';
-import Type from 'typebox';
 import { onTestFinished } from 'vitest';
-import { defineTool } from '@callyard/shared/tool';
-import type { ModelRequest } from '../../packages/dispatcher/src/model.ts';
 import { openaiChat, type OpenaiChatOptions } from '../../packages/dispatcher/src/models/openai-chat.ts';
 
-export const weather = defineTool({
-  name: 'crm.weather/now',
-  version: '1.0.0',
-  description: 'Weather',
-  parameters: Type.Object({ city: Type.String(), unit: Type.Optional(Type.String()) }),
-  handler: () => 1,
-}).manifest;
-const open = defineTool({
-  ...weather,
-  name: 'open',
-  parameters: { type: 'object', properties: { any: {} } },
-  handler: () => 1,
-}).manifest;
+export const apiKey = 'sk-secret-key';
 
-export const asking = (changes: Partial<ModelRequest> = {}): ModelRequest => ({
-  messages: [{ role: 'user', content: 'weather in Oslo' }],
-  tools: [weather, open],
-  signal: new AbortController().signal,
-  turn: 0,
-  runId: 'r',
-  conversationId: undefined,
-  ...changes,
-});
+/** What a request to Chat Completions holds, as far as tests look at it. */
+export interface ChatBody {
+  messages: Record<string, unknown>[];
+  tools?: { function: { name: string; strict?: boolean; parameters: unknown } }[];
+  [field: string]: unknown;
+}
 
-type Answer = (response: ServerResponse, attempt: number, body: Record<string, unknown>) => void;
+/** Answers the nth request, from 1. */
+export type ChatAnswer = (response: ServerResponse, attempt: number, body: ChatBody) => void;
 
-/** An endpoint that answers as a test says, for what a well-behaved mock does not do. */
-export async function endpoint(answer: Answer) {
-  const bodies: Record<string, unknown>[] = [];
-  const server = createServer((request: IncomingMessage, response) => {
-    void json(request).then((body) => {
-      bodies.push(body as Record<string, unknown>);
-      answer(response, bodies.length, body as Record<string, unknown>);
-    });
+/** A Chat Completions endpoint that answers as a test says, for what a well-behaved mock does not do. */
+export async function endpoint(answer: ChatAnswer) {
+  const bodies: ChatBody[] = [];
+  const server = createServer((request, response) => {
+    void json(request).then((body) => answer(response, bodies.push(body as ChatBody), body as ChatBody));
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -51,18 +31,33 @@ export async function endpoint(answer: Answer) {
   });
   const { port } = server.address() as AddressInfo;
   const model = (options: Partial<OpenaiChatOptions> = {}) =>
-    openaiChat({ model: 'm', apiKey: 'sk-secret', baseURL: `http://127.0.0.1:${port}/v1`, ...options });
+    openaiChat({ model: 'gpt-x', apiKey, baseURL: `http://127.0.0.1:${port}/v1`, ...options });
   return { model, bodies };
 }
 
-export const chunk = (delta: object, finish: string | null = null) =>
+/** One event of a stream. */
+export const chunk = (delta: object, finish: string | null = null): string =>
   `data: ${JSON.stringify({ id: 'r1', model: 'm-1', choices: [{ index: 0, delta, finish_reason: finish }] })}\n\n`;
-export const stream = (response: ServerResponse, ...chunks: string[]) => {
+
+/** A whole stream that says `done`. */
+export const done = [chunk({ content: 'done' }), chunk({}, 'stop')];
+
+export function sendStream(response: ServerResponse, ...chunks: string[]): void {
   response.writeHead(200, { 'content-type': 'text/event-stream' });
   response.end(`${chunks.join('')}data: [DONE]\n\n`);
-};
-export const fail = (response: ServerResponse, status: number, headers: Record<string, string> = {}) =>
-  response
-    .writeHead(status, { 'content-type': 'application/json', ...headers })
-    .end(JSON.stringify({ error: { message: `status ${status}` } }));
-export const done = [chunk({ content: 'done' }), chunk({}, 'stop')];
+}
+
+export function sendWhole(response: ServerResponse, message: object, finish = 'stop'): void {
+  response.writeHead(200, { 'content-type': 'application/json' });
+  response.end(JSON.stringify({ id: 'r1', model: 'm-1', choices: [{ index: 0, message, finish_reason: finish }] }));
+}
+
+export function sendError(
+  response: ServerResponse,
+  status: number,
+  headers: Record<string, string> = {},
+  message = `status ${status}`,
+): void {
+  response.writeHead(status, { 'content-type': 'application/json', ...headers });
+  response.end(JSON.stringify({ error: { message } }));
+}

@@ -154,6 +154,7 @@ export function loadConfig<K extends ConfigKind>(kind: K, env: NodeJS.ProcessEnv
   problems.push(...crossProblems(config));
   if (problems.length > 0)
     throw new ConfigError(`wrong settings:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
+  for (const value of Object.values(config)) Object.freeze(value);
   return Object.freeze(config as ConfigOf<K>);
 }
 

@@ -1,5 +1,5 @@
 import { isSpanContextValid, trace } from '@opentelemetry/api';
-import { pino, stdTimeFunctions, type DestinationStream, type Logger } from 'pino';
+import { pino, stdSerializers, stdTimeFunctions, type DestinationStream, type Logger } from 'pino';
 
 export interface LogOptions {
   /** the process, as it stands in every line */
@@ -17,6 +17,7 @@ export function createLogger({ name, level = 'info', destination }: LogOptions):
     level,
     timestamp: stdTimeFunctions.isoTime,
     mixin: traceFields,
+    serializers: { err: errorFields },
     formatters: { level: (label: string) => ({ level: label }) },
   };
   return destination ? pino(options, destination) : pino(options);
@@ -31,4 +32,16 @@ function traceFields(): Record<string, string> {
     span_id: context.spanId,
     trace_flags: context.traceFlags.toString(16).padStart(2, '0'),
   };
+}
+
+/**
+ * What an error and its causes say, and nothing that clients hang on theirs: a failed Redis command carries the envelope
+ * it was to write, a failed request its headers.
+ */
+function errorFields(error: unknown): unknown {
+  if (!(error instanceof Error)) return typeof error === 'object' ? 'an object that is no error' : error;
+  const { type, message, stack } = stdSerializers.err(error);
+  const code = 'code' in error && typeof error.code !== 'object' ? { code: error.code } : {};
+  const inner = error instanceof AggregateError ? { aggregateErrors: error.errors.map(errorFields) } : {};
+  return { type, message, stack, ...code, ...inner };
 }

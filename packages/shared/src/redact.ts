@@ -52,46 +52,66 @@ export type Redactor = (value: unknown) => unknown;
 export function createRedactor({ keys = [] }: { keys?: readonly string[] } = {}): Redactor {
   const secrets = new Set([...secretKeys, ...keys].map(normalize));
   const isSecret = (key: string): boolean => secrets.has(normalize(key));
-  const redact = (value: unknown): unknown => {
-    if (typeof value === 'string') return withoutCards(withoutFields(value, isSecret));
-    if (Array.isArray(value)) return redactItems(value, redact);
-    if (typeof value !== 'object' || value === null) return value;
-    return redactFields(value as Record<string, unknown>, (key) => (isSecret(key) ? redactSecret : redact));
+  const redactScalar = (value: unknown, secret: boolean): unknown => {
+    if (secret && value !== null) return '[redacted]';
+    return typeof value === 'string' ? withoutCards(withoutFields(value, isSecret)) : value;
   };
-  const redactSecret = (value: unknown): unknown => {
-    if (Array.isArray(value)) return redactItems(value, redactSecret);
-    return typeof value === 'object' ? redact(value) : '[redacted]';
+  return (value) => {
+    const top: Place = { fields: { '': value }, secret: false };
+    const open = [top];
+    for (let place = open.pop(); place; place = open.pop()) {
+      const isList = Array.isArray(place.fields);
+      for (const key of Object.keys(place.fields)) {
+        const item = place.fields[key];
+        const secret = isList ? place.secret : isSecret(key);
+        if (isContainer(item)) open.push({ fields: item, secret, parent: { place, key } });
+        else change(place, key, redactScalar(item, secret));
+      }
+    }
+    return (top.copy ?? top.fields)[''];
   };
-  return redact;
 }
 
-function redactItems(items: unknown[], redact: Redactor): unknown[] {
-  let copy: unknown[] | undefined;
-  for (const [i, item] of items.entries()) {
-    const clean = redact(item);
-    if (clean === item) continue;
-    copy ??= [...items];
-    copy[i] = clean;
-  }
-  return copy ?? items;
+type Fields = Record<string, unknown>;
+
+/**
+ * An object or list still to be walked. The walk keeps a list of them instead of calling itself: a result may be nested
+ * deeper than the stack.
+ */
+interface Place {
+  fields: Fields;
+  /** of a list: whether the scalars in it are secrets */
+  secret: boolean;
+  parent?: { place: Place; key: string };
+  /** takes the place of `fields` once something in it has changed */
+  copy?: Fields;
 }
 
-function redactFields(fields: Record<string, unknown>, redactorOf: (key: string) => Redactor): object {
-  let copy: Record<string, unknown> | undefined;
-  for (const key of Object.keys(fields)) {
-    const value = fields[key];
-    const clean = redactorOf(key)(value);
-    if (clean === value) continue;
-    copy ??= { ...fields };
-    copy[key] = clean;
+const isContainer = (value: unknown): value is Fields => typeof value === 'object' && value !== null;
+
+/** Copies what leads to a changed value, from it upwards, as far as that is not copied yet. */
+function change(place: Place, key: string, value: unknown): void {
+  if (value === place.fields[key]) return;
+  let at: Place = place;
+  let changed = { key, value };
+  for (;;) {
+    const copied = at.copy !== undefined;
+    at.copy ??= Array.isArray(at.fields) ? ([...at.fields] as unknown as Fields) : { ...at.fields };
+    at.copy[changed.key] = changed.value;
+    if (copied || !at.parent) return;
+    changed = { key: at.parent.key, value: at.copy };
+    at = at.parent.place;
   }
-  return copy ?? fields;
 }
 
 const normalize = (key: string): string => key.toLowerCase().replaceAll(/[-_]/g, '');
 
+/** A number is replaced by a text in quotes, so that JSON stays JSON. */
 const withoutFields = (text: string, isSecret: (key: string) => boolean): string =>
-  text.replace(jsonField, (field, start: string, key: string) => (isSecret(key) ? `${start}"[redacted]"` : field));
+  text.replace(jsonField, (field, start: string, key: string, value: string) => {
+    if (isSecret(key)) return `${start}"[redacted]"`;
+    return /^\d+$/.test(value) && isCard(value) ? `${start}"[redacted card]"` : field;
+  });
 
 const withoutCards = (text: string): string =>
   text.replace(cardLike, (found) => (isCard(found) ? '[redacted card]' : found));

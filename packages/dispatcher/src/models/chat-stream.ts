@@ -1,33 +1,37 @@
 import type OpenAI from 'openai';
+import { CutResponse } from './chat-failure.ts';
 
 type Chunk = OpenAI.Chat.ChatCompletionChunk;
-type Delta = OpenAI.Chat.ChatCompletionChunk.Choice.Delta;
-type DeltaCall = OpenAI.Chat.ChatCompletionChunk.Choice.Delta.ToolCall;
+
+/** A call as a server sent it, or joined from its parts. Compatible servers leave out much, so nothing is certain. */
+export interface WireCall {
+  id?: string | null;
+  function?: { name?: string | null; arguments?: unknown };
+  [field: string]: unknown;
+}
 
 /** A whole response, joined from its stream or taken as it came. */
 export interface ChatResponse {
-  id: string | undefined;
-  model: string | undefined;
+  id?: string;
+  model?: string;
   finishReason: string;
-  message: Record<string, unknown> & { tool_calls?: JoinedCall[] };
-  usage: { prompt_tokens?: number; completion_tokens?: number } | undefined;
+  message: Record<string, unknown> & { tool_calls?: WireCall[] | null; function_call?: WireCall['function'] | null };
+  usage?: { prompt_tokens?: number; completion_tokens?: number } | null;
 }
 
-interface JoinedCall {
-  id: string;
-  type: 'function';
-  function: { name: string; arguments: string };
+type Delta = ChatResponse['message'] & { tool_calls?: CallPart[] | null };
+type CallPart = WireCall & { index?: number };
+
+/** A call of which more parts may come. */
+interface OpenCall {
+  index: number;
+  call: { id: string; type: 'function'; function: { name: string; arguments: string }; [field: string]: unknown };
 }
 
-/** The stream ended before the model said why it stopped: whatever came is not used. */
-export class CutStream extends Error {
-  override name = 'CutStream';
-}
-
-/** Joins the chunks of a stream. @throws CutStream */
+/** Joins the chunks of a stream. @throws CutResponse if it ends before the model said why it stopped */
 export async function joinStream(chunks: AsyncIterable<Chunk>): Promise<ChatResponse> {
-  const message: Record<string, unknown> = { role: 'assistant', content: null };
-  const calls: JoinedCall[] = [];
+  const message: ChatResponse['message'] = { role: 'assistant', content: null };
+  const calls: OpenCall[] = [];
   const response: Partial<ChatResponse> = {};
   for await (const { id, model, usage, choices } of chunks) {
     if (id) response.id ??= id;
@@ -35,38 +39,57 @@ export async function joinStream(chunks: AsyncIterable<Chunk>): Promise<ChatResp
     if (usage) response.usage = usage;
     const [choice] = choices ?? [];
     if (!choice) continue;
-    joinDelta(choice.delta, message, calls);
+    joinDelta((choice.delta ?? {}) as Delta, message, calls);
     if (choice.finish_reason) response.finishReason = choice.finish_reason;
   }
-  if (response.finishReason === undefined) throw new CutStream('the stream was cut before the response was complete');
-  if (calls.length > 0) message.tool_calls = calls.filter(Boolean);
-  return { id: undefined, model: undefined, usage: undefined, ...response, message } as ChatResponse;
+  const { finishReason } = response;
+  if (finishReason === undefined) throw new CutResponse('the stream ended before the response was complete');
+  if (calls.length > 0) message.tool_calls = calls.toSorted((a, b) => a.index - b.index).map(({ call }) => call);
+  return { ...response, finishReason, message };
 }
 
 /** Texts are joined, whatever they are called: compatible servers send `reasoning_content` and the like beside content. */
-function joinDelta(delta: Delta, message: Record<string, unknown>, calls: JoinedCall[]): void {
+function joinDelta(delta: Delta, message: ChatResponse['message'], calls: OpenCall[]): void {
   const { tool_calls: parts, function_call: legacy, role: _role, ...texts } = delta;
   for (const [field, text] of Object.entries(texts)) {
     if (typeof text === 'string') message[field] = `${(message[field] as string | null | undefined) ?? ''}${text}`;
   }
-  for (const part of parts ?? []) joinCall(part, calls);
+  for (const part of parts ?? []) joinPart(part, calls);
   if (legacy) {
-    const { name = '', arguments: text = '' } = (message.function_call ?? {}) as { name?: string; arguments?: string };
-    message.function_call = { name: legacy.name || name, arguments: text + (legacy.arguments ?? '') };
+    const { name, arguments: text = '' } = message.function_call ?? {};
+    message.function_call = {
+      name: name || legacy.name || '',
+      arguments: `${text as string}${argumentsText(legacy.arguments)}`,
+    };
   }
 }
 
-/** Parts belong together by index. Some servers send none: then a new id begins a new call. */
-function joinCall(part: DeltaCall, calls: JoinedCall[]): void {
-  const { index = indexWithout(part, calls), id, function: fn } = part as Partial<DeltaCall> & { id?: string };
-  const call = (calls[index] ??= { id: '', type: 'function', function: { name: '', arguments: '' } });
-  if (id) call.id = id;
-  if (fn?.name) call.function.name = fn.name;
-  call.function.arguments += fn?.arguments ?? '';
+/** Fields beside the call are kept: Gemini wants its `extra_content` back. */
+function joinPart(part: CallPart, calls: OpenCall[]): void {
+  const { index = calls.length, id, type: _type, function: fn, ...extra } = part;
+  let open = continuedBy(part, calls);
+  if (!open) calls.push((open = { index, call: { id: '', type: 'function', function: { name: '', arguments: '' } } }));
+  const { call } = open;
+  Object.assign(call, extra);
+  call.id ||= id ?? '';
+  call.function.name ||= fn?.name ?? '';
+  call.function.arguments += argumentsText(fn?.arguments);
 }
 
-function indexWithout({ id }: DeltaCall, calls: readonly JoinedCall[]): number {
-  const known = calls.findIndex((call) => call.id === id);
-  if (known !== -1) return known;
-  return id ? calls.length : Math.max(0, calls.length - 1);
+/**
+ * The call that a part goes on with, undefined if it begins one. Parts belong together by index, but Gemini gives every
+ * call the same, and others give none: then a name with a new id, or a second name, begins a call.
+ */
+function continuedBy({ index, id, function: fn }: CallPart, calls: readonly OpenCall[]): OpenCall | undefined {
+  const last = calls.findLast((open) => index === undefined || open.index === index);
+  const isSecondName = Boolean(fn?.name && last?.call.function.name);
+  if (index !== undefined) return isSecondName && id && id !== last?.call.id ? undefined : last;
+  const same = id ? calls.find(({ call }) => call.id === id) : undefined;
+  return same ?? (isSecondName ? undefined : last);
+}
+
+/** Arguments stay the text they came as; the few servers that send them parsed get them written out. */
+export function argumentsText(value: unknown): string {
+  if (typeof value === 'string') return value;
+  return value === undefined || value === null ? '' : JSON.stringify(value);
 }

@@ -1,5 +1,7 @@
+import { randomBytes } from 'node:crypto';
 import type OpenAI from 'openai';
-import type { Message, ModelRequest } from '../model.ts';
+import type { AssistantMessage, Message, ModelRequest, ToolCall } from '../model.ts';
+import { argumentsText, type ChatResponse, type WireCall } from './chat-stream.ts';
 import { toStrict } from './strict.ts';
 import type { ToolNames } from './tool-names.ts';
 
@@ -72,3 +74,27 @@ function toWire(message: Message, names: ToolNames): unknown {
       return message;
   }
 }
+
+/** A message as it came, with the tools' own names, and an id for a call that has none. */
+export function fromChatMessage(message: ChatResponse['message'], names: ToolNames): AssistantMessage {
+  const { tool_calls: calls, function_call: legacy, ...rest } = message;
+  return {
+    ...rest,
+    role: 'assistant',
+    ...(calls && calls.length > 0 ? { tool_calls: calls.map((call) => fromWireCall(call, names)) } : {}),
+    ...(legacy ? { function_call: fromWireFunction(legacy, names) } : {}),
+  };
+}
+
+const fromWireCall = (call: WireCall, names: ToolNames): ToolCall => ({
+  ...call,
+  id: call.id || `call_${randomBytes(12).toString('hex')}`,
+  type: 'function',
+  function: fromWireFunction(call.function, names),
+});
+
+const fromWireFunction = (fn: WireCall['function'], names: ToolNames): ToolCall['function'] => ({
+  ...fn,
+  name: names.fromWire(fn?.name ?? ''),
+  arguments: argumentsText(fn?.arguments),
+});

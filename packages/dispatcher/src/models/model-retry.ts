@@ -4,11 +4,11 @@ import { ModelError } from '../model.ts';
 /** What an attempt to ask a model ended with, as far as asking again is concerned. */
 export interface AskFailure {
   retryable: boolean;
-  /** HTTP status, where there was an answer */
-  status: number | undefined;
-  /** how long the other side asked to be left alone */
-  retryAfterMs: number | undefined;
   message: string;
+  /** HTTP status, where there was an answer */
+  status?: number | undefined;
+  /** how long the other side asked to be left alone */
+  retryAfterMs?: number | undefined;
 }
 
 export interface AskRetryOptions {
@@ -24,27 +24,37 @@ export interface AskRetryOptions {
 const minDelayMs = 500;
 const maxDelayMs = 8_000;
 
-/** Asks until there is an answer: full-jitter backoff, `Retry-After` honoured. Rejects with `ModelError`. */
+/**
+ * Asks until there is an answer: full-jitter backoff, `Retry-After` honoured. Rejects with `ModelError`, or with the
+ * signal's reason.
+ */
 export async function askWithRetry<T>(ask: () => Promise<T>, options: AskRetryOptions): Promise<T> {
-  const { maxAttempts, maxRetryAfterMs, signal, read } = options;
+  const { signal, read } = options;
   for (let attempt = 1; ; attempt++) {
+    signal.throwIfAborted();
     try {
       return await ask();
     } catch (error) {
       signal.throwIfAborted();
-      const { retryable, status, retryAfterMs, message } = read(error);
-      const about = { cause: error, ...(status === undefined ? {} : { status }) };
-      if (!retryable) throw new ModelError(message, about);
-      if (attempt >= maxAttempts) throw new ModelError(`${message} (after ${attempt} attempts)`, about);
-      if (retryAfterMs !== undefined && retryAfterMs > maxRetryAfterMs) {
-        throw new ModelError(
-          `${message} (it asks to wait ${retryAfterMs} ms; at most ${maxRetryAfterMs} are waited)`,
-          about,
-        );
-      }
-      await delay(retryAfterMs ?? Math.random() * Math.min(maxDelayMs, minDelayMs * 2 ** (attempt - 1)), undefined, {
-        signal,
-      });
+      await delay(pauseAfter(read(error), attempt, options), undefined, { signal }).catch(() =>
+        signal.throwIfAborted(),
+      );
     }
   }
+}
+
+/** How long to wait before the next attempt. @throws ModelError if there is none */
+export function pauseAfter(
+  failure: AskFailure,
+  attempt: number,
+  bounds: Pick<AskRetryOptions, 'maxAttempts' | 'maxRetryAfterMs'>,
+): number {
+  const { maxAttempts, maxRetryAfterMs } = bounds;
+  const { retryable, status, retryAfterMs, message } = failure;
+  const giveUp = (why: string) => new ModelError(`${message}${why}`, status === undefined ? {} : { status });
+  if (!retryable) throw giveUp('');
+  if (attempt >= maxAttempts) throw giveUp(` (after ${attempt} attempts)`);
+  if (retryAfterMs === undefined) return Math.random() * Math.min(maxDelayMs, minDelayMs * 2 ** (attempt - 1));
+  if (retryAfterMs <= maxRetryAfterMs) return retryAfterMs;
+  throw giveUp(` (it asks to wait ${retryAfterMs} ms; at most ${maxRetryAfterMs} are waited)`);
 }

@@ -1,11 +1,10 @@
-import { randomBytes } from 'node:crypto';
-import { retryAfterMs } from '@callyard/shared/retry-after';
 import OpenAI from 'openai';
-import type { AssistantMessage, Model, ModelRequest, ModelResponse, ToolCall } from '../model.ts';
+import type { AssistantMessage, Model, ModelRequest, ModelResponse } from '../model.ts';
 import { toolCallsOf } from '../read-calls.ts';
-import { CutStream, joinStream, type ChatResponse } from './chat-stream.ts';
-import { toChatRequest } from './chat-wire.ts';
-import { askWithRetry, type AskFailure } from './model-retry.ts';
+import { CutResponse, readFailure } from './chat-failure.ts';
+import { joinStream, type ChatResponse } from './chat-stream.ts';
+import { fromChatMessage, toChatRequest } from './chat-wire.ts';
+import { askWithRetry } from './model-retry.ts';
 import { toolNames, type ToolNames } from './tool-names.ts';
 
 export interface OpenaiChatOptions {
@@ -15,7 +14,7 @@ export interface OpenaiChatOptions {
   baseURL?: string;
   /** default true: a stream that was cut is noticed, a connection is never silent for long */
   stream?: boolean;
-  /** of one request; default 120,000 */
+  /** of one attempt, until its response is complete; default 120,000 */
   timeoutMs?: number;
   /** default 4 */
   maxAttempts?: number;
@@ -25,24 +24,29 @@ export interface OpenaiChatOptions {
   body?: Record<string, unknown>;
 }
 
+type Params = Pick<OpenAI.Chat.ChatCompletionCreateParams, 'model' | 'messages'>;
+
 /** A model behind Chat Completions, by the official SDK. */
 export function openaiChat(options: OpenaiChatOptions): Model {
-  const { model, apiKey, baseURL, timeoutMs = 120_000, maxAttempts = 4, maxRetryAfterMs = 60_000 } = options;
-  // The SDK would retry on its own and ignore a Retry-After of more than a minute.
-  const client = new OpenAI({ apiKey, maxRetries: 0, timeout: timeoutMs, ...(baseURL ? { baseURL } : {}) });
+  const { model, apiKey, baseURL, stream = true, body = {} } = options;
+  const { timeoutMs = 120_000, maxAttempts = 4, maxRetryAfterMs = 60_000 } = options;
+  // The SDK would retry on its own and ignore a Retry-After of more than a minute; and it logs to the console.
+  const settings = { apiKey, maxRetries: 0, timeout: timeoutMs, logLevel: 'off' } as const;
+  const client = new OpenAI(baseURL ? { ...settings, baseURL } : settings);
+  const send = stream ? askStreamed : askWhole;
   return {
     name: model,
     provider: 'openai',
-    async ask(request) {
+    ask(request) {
+      const { signal } = request;
       const names = toolNames(namesIn(request));
-      const ask = () => askOnce(client, request, names, options);
-      const response = await askWithRetry(ask, {
-        maxAttempts,
-        maxRetryAfterMs,
-        signal: request.signal,
-        read: readFailure,
-      });
-      return toModelResponse(response, names);
+      const params = { ...body, model, ...toChatRequest(request, names) };
+      const ask = async () => {
+        const response = await within(timeoutMs, signal, (bounded) => send(client, params, bounded));
+        return toModelResponse(response, names);
+      };
+      const read = (error: unknown) => readFailure(error, { model, apiKey });
+      return askWithRetry(ask, { maxAttempts, maxRetryAfterMs, signal, read });
     },
   };
 }
@@ -55,41 +59,34 @@ function* namesIn({ tools, messages }: ModelRequest): Generator<string> {
   }
 }
 
-async function askOnce(
-  client: OpenAI,
-  request: ModelRequest,
-  names: ToolNames,
-  { model, stream = true, body = {} }: OpenaiChatOptions,
-): Promise<ChatResponse> {
-  const { signal } = request;
-  const params = { ...body, model, ...toChatRequest(request, names) };
-  if (stream) {
-    return joinStream(
-      await client.chat.completions.create(
-        { ...params, stream: true, stream_options: { include_usage: true } },
-        { signal },
-      ),
-    );
+/** Bounds the whole response: the SDK's own timeout ends where the headers have come. */
+async function within<T>(ms: number, signal: AbortSignal, send: (bounded: AbortSignal) => Promise<T>): Promise<T> {
+  const timeout = AbortSignal.timeout(ms);
+  try {
+    return await send(AbortSignal.any([signal, timeout]));
+  } catch (error) {
+    throw timeout.aborted ? new CutResponse(`no complete response within ${ms} ms`) : error;
   }
-  const {
-    id,
-    model: answered,
-    usage,
-    choices,
-  } = await client.chat.completions.create({ ...params, stream: false }, { signal });
-  const [choice] = choices;
-  if (!choice?.finish_reason) throw new CutStream('the response holds no complete choice');
+}
+
+async function askStreamed(client: OpenAI, params: Params, signal: AbortSignal): Promise<ChatResponse> {
+  const withUsage = { stream_options: { include_usage: true }, ...params };
+  return joinStream(await client.chat.completions.create({ ...withUsage, stream: true }, { signal }));
+}
+
+async function askWhole(client: OpenAI, params: Params, signal: AbortSignal): Promise<ChatResponse> {
+  const { choices, ...response } = await client.chat.completions.create({ ...params, stream: false }, { signal });
+  const [choice] = choices ?? [];
+  if (!choice?.finish_reason) throw new CutResponse('the response holds no complete choice');
   return {
-    id,
-    model: answered,
-    usage,
+    ...response,
     finishReason: choice.finish_reason,
-    message: { ...choice.message } as ChatResponse['message'],
+    message: choice.message as unknown as ChatResponse['message'],
   };
 }
 
 function toModelResponse({ id, model, finishReason, message, usage }: ChatResponse, names: ToolNames): ModelResponse {
-  const named = fromWire(message, names);
+  const named = fromChatMessage(message, names);
   return {
     message: named,
     stop: stopOf(finishReason, named),
@@ -101,45 +98,16 @@ function toModelResponse({ id, model, finishReason, message, usage }: ChatRespon
 
 /** Some servers say `stop` although they propose calls, so only an incomplete response overrides what it holds. */
 function stopOf(finishReason: string, message: AssistantMessage): ModelResponse['stop'] {
-  if (finishReason === 'length') return 'length';
-  if (finishReason === 'content_filter') return 'filtered';
-  return toolCallsOf(message).length > 0 ? 'calls' : 'answer';
-}
-
-/** Names turned back, and an id for a call that came without one. */
-function fromWire(message: ChatResponse['message'], names: ToolNames): AssistantMessage {
-  const { tool_calls: calls, function_call: legacy, ...rest } = message as unknown as AssistantMessage;
-  return {
-    ...rest,
-    role: 'assistant',
-    ...(calls && calls.length > 0 ? { tool_calls: calls.map((call) => callFromWire(call, names)) } : {}),
-    ...(legacy ? { function_call: { ...legacy, name: names.fromWire(legacy.name) } } : {}),
-  };
-}
-
-const callFromWire = (call: ToolCall, names: ToolNames): ToolCall => ({
-  ...call,
-  id: call.id || `call_${randomBytes(12).toString('hex')}`,
-  function: { ...call.function, name: names.fromWire(call.function.name) },
-});
-
-/** What a failed request means. A stream that is cut throws a bare `TypeError: terminated`, not an error of the SDK. */
-function readFailure(error: unknown): AskFailure {
-  const message = error instanceof Error ? error.message : String(error);
-  if (error instanceof OpenAI.APIConnectionError || error instanceof CutStream || error instanceof TypeError) {
-    return { retryable: true, status: undefined, retryAfterMs: undefined, message };
+  switch (finishReason) {
+    case 'length':
+    case 'model_length': // Mistral: the context was full, not the answer too long
+      return 'length';
+    case 'content_filter':
+      return 'filtered';
+    case 'error': // OpenRouter, Mistral
+    case 'insufficient_system_resource': // DeepSeek
+      throw new CutResponse(`the model broke off with "${finishReason}"`);
+    default:
+      return toolCallsOf(message).length > 0 ? 'calls' : 'answer';
   }
-  if (!(error instanceof OpenAI.APIError))
-    return { retryable: false, status: undefined, retryAfterMs: undefined, message };
-  const status = error.status as number | undefined;
-  const headers = error.headers as Headers | undefined;
-  const said = headers?.get('x-should-retry');
-  const byStatus = status === undefined || status === 408 || status === 409 || status === 429 || status >= 500;
-  return { retryable: said ? said === 'true' : byStatus, status, retryAfterMs: retryAfterOf(headers), message };
-}
-
-/** OpenAI's own header is finer than the standard one. */
-function retryAfterOf(headers: Headers | undefined): number | undefined {
-  const ms = Number(headers?.get('retry-after-ms') || Number.NaN);
-  return Number.isFinite(ms) ? ms : retryAfterMs(headers?.get('retry-after'));
 }

@@ -1,48 +1,63 @@
 import { ModelError, type AssistantMessage, type Model, type ModelRequest } from '../model.ts';
 import { toolCallsOf } from '../read-calls.ts';
 
-/** What a scripted model says next: its lines in order, or whatever a function makes of the request. */
-export type Script =
-  | readonly AssistantMessage[]
-  | ((request: ModelRequest) => AssistantMessage | Promise<AssistantMessage>);
+type Say = (request: ModelRequest) => AssistantMessage | Promise<AssistantMessage>;
 
+interface ScriptOptions {
+  /** default `scripted` */
+  name?: string;
+}
+
+/** A model that says its lines in order, and keeps what it was asked. */
 export interface ScriptedModel extends Model {
-  /** what a list of lines was asked, in order; a function sees its requests itself, and none is kept */
+  /** in the order they came */
   readonly requests: readonly ModelRequest[];
   /** resolves when it has been asked for the nth time, from 0 */
   asked(nth: number): Promise<ModelRequest>;
 }
 
-/** A model without a model: for demos, replays and tests. It reports no tokens. */
-export function scriptedModel(script: Script, { name = 'scripted' }: { name?: string } = {}): ScriptedModel {
-  const requests: ModelRequest[] = [];
-  const waiting = new Map<number, (request: ModelRequest) => void>();
-  const say = typeof script === 'function' ? script : line(script, requests);
+/** A model without a model: for demos, replays and tests. It reports no tokens. Past its last line: `ModelError`. */
+export function scriptedModel(lines: readonly AssistantMessage[], options?: ScriptOptions): ScriptedModel;
+/** The same, saying what a function makes of each request; many runs may ask it at once, and no request is kept. */
+export function scriptedModel(say: Say, options?: ScriptOptions): Model;
+export function scriptedModel(
+  script: readonly AssistantMessage[] | Say,
+  { name = 'scripted' }: ScriptOptions = {},
+): Model {
+  return typeof script === 'function' ? saying(script, name) : reciting(script, name);
+}
+
+function saying(say: Say, name: string): Model {
   return {
     name,
     provider: 'scripted',
-    requests,
-    asked: (nth) =>
-      new Promise((resolve) => {
-        const request = requests[nth];
-        if (request) resolve(request);
-        else waiting.set(nth, resolve);
-      }),
     async ask(request) {
       request.signal.throwIfAborted();
-      if (typeof script !== 'function') requests.push(request);
-      waiting.get(requests.length - 1)?.(request);
-      const message = await say(request);
+      const message = await orAborted(say(request), request.signal);
       const stop = toolCallsOf(message).length > 0 ? 'calls' : 'answer';
       return { message, stop, usage: { inputTokens: 0, outputTokens: 0 }, model: name };
     },
   };
 }
 
-function line(lines: readonly AssistantMessage[], requests: readonly ModelRequest[]) {
-  return (): AssistantMessage => {
-    const next = lines[requests.length - 1];
-    if (next) return next;
-    throw new ModelError(`the script is over: asked for line ${requests.length} of ${lines.length}`);
+function reciting(lines: readonly AssistantMessage[], name: string): ScriptedModel {
+  const requests: ModelRequest[] = [];
+  const asks: PromiseWithResolvers<ModelRequest>[] = [];
+  const ask = (nth: number) => (asks[nth] ??= Promise.withResolvers());
+  const next: Say = (request) => {
+    const nth = requests.push(request) - 1;
+    ask(nth).resolve(request);
+    const line = lines[nth];
+    if (!line) throw new ModelError(`the script is over: asked for line ${nth + 1} of ${lines.length}`);
+    return line;
   };
+  return { ...saying(next, name), requests, asked: (nth) => ask(nth).promise };
+}
+
+/** What the answer resolves to; rejects with the signal's reason if that comes first. */
+function orAborted<T>(answer: T | Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const onAbort = () => reject(signal.reason as Error);
+  signal.addEventListener('abort', onAbort, { once: true });
+  return Promise.race([answer, promise]).finally(() => signal.removeEventListener('abort', onAbort));
 }
