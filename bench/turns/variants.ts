@@ -6,8 +6,8 @@ export type Variant = (typeof variants)[number];
 /** A turn proposes this many calls. */
 export const callsPerTurn = 3;
 
-/** Slots of the one worker process that every variant has. */
-export const workerSlots = 100;
+/** Slots of the one worker process that every variant has: Callyard's default. */
+export const workerSlots = 50;
 
 /** Arguments of an ordinary call, as long as those of recorded ones: 60 bytes. */
 export const callArguments = { city: 'Reykjavik', unit: 'celsius', days: 3, detail: 'hourly' };

@@ -28,8 +28,8 @@ describe('the strict copy of a schema', () => {
     ['a text', { type: 'string' }, { type: ['string', 'null'] }],
     ['a nullable text', { type: ['string', 'null'] }, { type: ['string', 'null'] }],
     ['an enum', { type: 'string', enum: ['c', 'f'] }, { type: ['string', 'null'], enum: ['c', 'f', null] }],
-    ['an enum without a type', { enum: ['c', 1] }, { anyOf: [{ enum: ['c', 1] }, { type: 'null' }] }],
-    ['a constant', { const: 'c' }, { anyOf: [{ const: 'c' }, { type: 'null' }] }],
+    ['an enum without a type', { enum: ['c', 1] }, { type: ['string', 'number', 'null'], enum: ['c', 1, null] }],
+    ['a constant', { const: 'c' }, { anyOf: [{ type: 'string', const: 'c' }, { type: 'null' }] }],
     ['a union', { anyOf: [{ type: 'string' }] }, { anyOf: [{ type: 'string' }, { type: 'null' }] }],
     ['a oneOf', { oneOf: [{ type: 'string' }] }, { anyOf: [{ type: 'string' }, { type: 'null' }] }],
     ['a reference', { $ref: '#' }, { anyOf: [{ $ref: '#' }, { type: 'null' }] }],
@@ -37,6 +37,18 @@ describe('the strict copy of a schema', () => {
     ['a list', { type: 'array', items: object({}) }, { type: ['array', 'null'], items: closed({}) }],
   ])('makes %s nullable where it is optional', (_what, property, expected) => {
     expect(strictOf(object({ a: property }))).toEqual(closed({ a: expected }));
+  });
+
+  it('says the type of an enum and of a constant, without which OpenAI refuses the request', () => {
+    const schema = object({ a: { enum: ['c', 'f'] }, b: { const: true } }, { required: ['a', 'b'] });
+    expect(strictOf(schema)).toEqual(
+      closed({ a: { type: 'string', enum: ['c', 'f'] }, b: { type: 'boolean', const: true } }),
+    );
+  });
+
+  it('drops a pattern that looks around, which OpenAI refuses', () => {
+    const schema = object({ a: { type: 'string', pattern: '^(?!x)a' } }, { required: ['a'] });
+    expect(strictOf(schema)).toEqual(closed({ a: { type: 'string' } }));
   });
 
   it('drops what only narrows and keeps what the provider knows', () => {
@@ -74,6 +86,11 @@ describe('the strict copy of a schema', () => {
     ['a condition', object({ a: { type: 'string' } }, { if: { required: ['a'] } })],
     ['a union at the root', object({ a: { type: 'string' } }, { anyOf: [object({ a: { type: 'string' } })] })],
     ['a reference at the root', { type: 'object', $ref: '#/$defs/A', $defs: { A: object({}) } }],
+    ['a reference by name', object({ a: { $ref: 'A' } }, { $defs: { A: { $id: 'A', type: 'string' } } })],
+    ['a reference to what moves', object({ a: { oneOf: [object({})] }, b: { $ref: '#/properties/a/oneOf/0' } })],
+    ['a required property that is not described', object({ a: { type: 'string' } }, { required: ['a', 'b'] })],
+    ['an enum of objects', object({ a: { enum: [{ x: 1 }] } })],
+    ['1,001 values', object({ a: { enum: Array.from({ length: 1_001 }, (_, i) => i) } })],
     [
       '5,001 properties',
       object(Object.fromEntries(Array.from({ length: 5_001 }, (_, i) => [`p${i}`, { type: 'null' }]))),

@@ -47,3 +47,10 @@ it('a name that was never sent comes back as it is', () => {
 it('a name has the same wire name whatever is offered beside it', () => {
   expect(wireOf('crm.find')).toBe(toolNames(['crm/find', 'crm.find']).toWire('crm.find'));
 });
+
+it('a name that looks like the wire name of another does not meet it', () => {
+  const wire = wireOf('crm.find');
+  const map = toolNames(['crm.find', wire]);
+  expect(map.toWire(wire)).toMatch(legal);
+  expect([map.fromWire(wire), map.fromWire(map.toWire(wire))]).toEqual(['crm.find', wire]);
+});

@@ -49,8 +49,15 @@ describe('parsing the text a model wrote', () => {
     },
   );
 
-  it('takes the name of the poison as a value', () => {
+  it('says where the poison is', () => {
+    const error = failureOf(() => parse('{"a/b": [{"constructor": {"prototype": {}}}]}'));
+    expect(problemsOf(error)).toEqual([{ pointer: '/a~1b/0/constructor/prototype', problem: 'not allowed as a key' }]);
+  });
+
+  it('takes the name of the poison as a value, and constructor as a key', () => {
     expect(parse('{"a": "__proto__ \\u00e9"}')).toEqual({ a: '__proto__ é' });
+    const car = { constructor: 'Ferrari', prototype: { constructor: 1 } };
+    expect(parse(JSON.stringify(car))).toEqual(car);
   });
 });
 
@@ -69,11 +76,18 @@ const trip = {
       never: false,
       stops: { type: 'array', items: { $ref: '#/$defs/stop' } },
       how: { anyOf: [{ $ref: '#/$defs/stop' }, { type: 'null' }] },
+      pay: { oneOf: [{ $ref: '#/$defs/cash' }, { $ref: '#/$defs/card' }] },
       legs: { anyOf: [{ type: 'string' }, { type: 'array', items: { $ref: '#/$defs/stop' } }] },
     },
     required: ['city'],
     additionalProperties: false,
     $defs: {
+      cash: {
+        type: 'object',
+        properties: { by: { const: 'cash' }, number: { type: ['string', 'null'] } },
+        required: ['by', 'number'],
+      },
+      card: { type: 'object', properties: { by: { const: 'card' }, number: { type: 'string' } }, required: ['by'] },
       stop: {
         type: 'object',
         properties: { name: { type: 'string' }, hours: { type: 'number' } },
@@ -125,7 +139,7 @@ describe('validating arguments', () => {
     ['a text that does not match', oslo({ zip: 'x' }), '/zip', 'must match pattern "^[0-9]{4}$", got "x"'],
     ['a text that is too short', { city: 'O' }, '/city', 'must not have fewer than 2 characters, got "O"'],
     ['a fault deep inside', oslo({ stops: [{ name: 'a' }, { hours: 1 }] }), '/stops/1', 'missing name'],
-    ['an argument that nobody may give', oslo({ never: 1 }), '/never', 'schema is false, got 1'],
+    ['an argument that nobody may give', oslo({ never: 1 }), '/never', 'not allowed here'],
     ['null for what is required', { city: null }, '/city', 'must be string, got null'],
     [
       'null inside for what is required',
@@ -140,11 +154,6 @@ describe('validating arguments', () => {
     expect(problemsOf(error)).toEqual([{ pointer, problem }]);
     expect(error.message).toContain(`${pointer || '/'}: ${problem}`);
     expect(error.suggestion).toBe('Send the call again with these mended.');
-  });
-
-  it('names what every branch of a union wants, once', () => {
-    const problems = problemsOf(failureOf(() => validate(oslo({ legs: 3 }))));
-    expect(problems.map(({ problem }) => problem)).toEqual(['must be string, got 3', 'must be array, got 3']);
   });
 
   it('lists five problems at most', () => {
@@ -198,6 +207,7 @@ describe('null for an absent optional', () => {
       { stops: [{ name: 'a' }, { name: 'b' }] },
     ],
     ['behind a reference in a union', { how: { name: 'b', hours: null } }, { how: { name: 'b' } }],
+    ['in the branch of its tag', { pay: { by: 'card', number: null } }, { pay: { by: 'card' } }],
     ['in a list in a union', { legs: [{ name: 'a', hours: null }] }, { legs: [{ name: 'a' }] }],
   ])('is taken %s', (_where, more, expected) => {
     expect(validate(oslo(more))).toEqual(oslo(expected));

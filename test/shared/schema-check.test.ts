@@ -55,6 +55,12 @@ describe('checking a schema at registration', () => {
     ['nesting that no stack holds', object({ a: nested(5_000) }), '', 'deeper than 64'],
     ['more than 256 KiB', object({ a: { description: 'x'.repeat(300_000) } }), '', 'at most 262144'],
     [
+      'a property that every object has',
+      object({ toString: { type: 'string' } }),
+      'properties/toString',
+      'every object has',
+    ],
+    [
       'a property that poisons',
       proto('{"type":"object","properties":{"__proto__":{}}}'),
       'properties/__proto__',
@@ -103,6 +109,24 @@ describe('checking a schema at registration', () => {
     expect(problem?.pointer).toBe(`properties/${name.replace('~', '~0').replace('/', '~1')}/pattern`);
     expect(more).toEqual([]);
   });
+
+  it.each([
+    String.raw`^-?\d{1,3}(,\d{3})*(\.\d+)?$`,
+    '^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$',
+    String.raw`^\p{L}[\p{L}\d ._-]+$`,
+    String.raw`([)?]\)a+)?`,
+    '(?<=a)b+',
+    'a?'.repeat(26),
+  ])('takes the pattern %s', (pattern) => {
+    expect(checkSchema(object({ a: text(pattern) }))).toEqual([]);
+  });
+
+  it.each(['(a{2}|a{3})+', '(a{2,3})+', '((a)?(a)?)+', '((a+)?)+', '(.*a){12}'])(
+    'refuses the pattern %s, which takes exponential time',
+    (pattern) => {
+      expect(checkSchema(object({ a: text(pattern) }))).toHaveLength(1);
+    },
+  );
 
   it('reports every place that is wrong once', () => {
     const problems = checkSchema(object({ a: { type: 'strin' }, b: { type: 'intger', pattern: '(' } }));

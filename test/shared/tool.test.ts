@@ -1,6 +1,7 @@
 import Type from 'typebox';
 import { describe, expect, expectTypeOf, it } from 'vitest';
 import { validateArguments } from '@callyard/shared/arguments';
+import type { JsonSchema } from '@callyard/shared/schema';
 import { defineTool, manifestHash, ToolDefinitionError } from '@callyard/shared/tool';
 
 const good = {
@@ -74,6 +75,29 @@ describe('defining a tool', () => {
     expect(() => validateArguments(manifest, { id: 'x' })).toThrow('/id: must be integer');
   });
 
+  it('infers the arguments from plain JSON Schema that is written in place', () => {
+    const { manifest } = defineTool({
+      ...good,
+      parameters: {
+        type: 'object',
+        properties: { id: { type: 'integer' }, unit: { enum: ['c', 'f'] } },
+        required: ['id'],
+      },
+      handler: (args) => expectTypeOf(args).toEqualTypeOf<{ id: number; unit?: 'c' | 'f' }>(),
+    });
+    expect(manifest.parameters.required).toEqual(['id']);
+  });
+
+  it('hands a record to the handler of a schema that only running tells', () => {
+    const parameters = JSON.parse('{"type": "object"}') as JsonSchema;
+    const { manifest } = defineTool({
+      ...good,
+      parameters,
+      handler: (args) => expectTypeOf(args).toEqualTypeOf<Record<string, unknown>>(),
+    });
+    expect(manifest.parameters).toEqual(parameters);
+  });
+
   it('keeps a manifest of plain JSON with every default of its policy', () => {
     const { manifest } = defineTool(good);
     expect(JSON.parse(JSON.stringify(manifest))).toEqual(manifest);
@@ -98,9 +122,10 @@ describe('defining a tool', () => {
     expect(manifest.policy.hosts).toEqual(['a.test', { host: 'b.test', internal: false }]);
   });
 
-  it('shares no default with another tool', () => {
-    defineTool(good).manifest.policy.requires.push('admin');
-    expect(defineTool(good).manifest.policy.requires).toEqual([]);
+  it('keeps a manifest that nobody can change', () => {
+    const { manifest } = defineTool(good);
+    expect(() => manifest.policy.requires.push('admin')).toThrow(TypeError);
+    expect(() => Object.assign(manifest.parameters, { type: 'array' })).toThrow(TypeError);
   });
 
   it('gives an at-most-once tool one attempt, whatever it asks for', () => {
@@ -115,6 +140,10 @@ describe('defining a tool', () => {
     ['a version with two numbers', { version: '1.2' }, 'version: "1.2" is not a semantic version'],
     ['a version with a v', { version: 'v1.2.0' }, 'version: "v1.2.0"'],
     ['no version', { version: undefined }, 'version: undefined'],
+    ['a version too long for an envelope', { version: `1.0.0-${'a'.repeat(64)}` }, 'version: 70 characters'],
+    ['a category that is none', { category: 5 }, 'category: not a string'],
+    ['a module that is none', { module: 5 }, 'module: not a string'],
+    ['an unknown key', { polcy: {} }, 'tool crm.orders/find@1.2.0: unknown polcy; did you mean policy?'],
     ['no description', { description: ' ' }, 'description: the model needs one'],
     ['no handler', { handler: undefined }, 'handler: not a function'],
     [
@@ -134,6 +163,11 @@ describe('defining a tool', () => {
       'an unknown trait of a host',
       { policy: { hosts: [{ host: 'a', internl: true }] } },
       'policy/hosts/0: unknown internl; did you mean internal?',
+    ],
+    [
+      'effects that are none',
+      { policy: { effects: 'at_most_once' } },
+      'policy/effects: expected one of "none", "idempotent", "at-most-once", got "at_most_once"; did you mean "at-most-once"?',
     ],
     ['a policy of the wrong type', { policy: { timeoutMs: 'long' } }, 'policy/timeoutMs: must be integer'],
     ['a function for a policy', { policy: { timeoutMs: () => 5 } }, 'policy/timeoutMs: must be integer'],

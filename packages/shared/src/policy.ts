@@ -1,7 +1,6 @@
 import Type from 'typebox';
-import { Compile } from 'typebox/compile';
 import { Value } from 'typebox/value';
-import { nearest } from './nearest.ts';
+import { problemsOf } from './schema-problems.ts';
 
 /** A timer that is set to more fires at once. */
 export const longestTimerMs = 2 ** 31 - 1;
@@ -53,31 +52,10 @@ export type PolicyInput = Partial<Omit<Policy, 'retry' | 'hosts'>> & {
   hosts?: (string | { host: string; internal?: boolean })[];
 };
 
-const policies = Compile(Policy);
-
 /** Fills in the defaults and says everything that is wrong. `at-most-once` has one attempt, whatever is written. */
 export function readPolicy(input: PolicyInput): { policy: Policy; problems: string[] } {
   const policy = Value.Default(Policy, Value.Clone(input)) as Policy;
-  if (!policies.Check(policy)) return { policy, problems: policyProblems(policy) };
-  if (policy.effects === 'at-most-once') policy.retry.attempts = 1;
-  return { policy, problems: [] };
-}
-
-function policyProblems(policy: Policy): string[] {
-  return policies
-    .Errors(policy)
-    .filter(({ keyword }) => keyword !== 'boolean')
-    .flatMap(({ keyword, params, instancePath, message }) => {
-      if (keyword !== 'additionalProperties') return `policy${instancePath}: ${message}`;
-      const known = Object.keys(knownUnder(instancePath));
-      return params.additionalProperties.map((extra) => {
-        const close = nearest(extra, known);
-        return `policy${instancePath}: unknown ${extra}${close === undefined ? '' : `; did you mean ${close}?`}`;
-      });
-    });
-}
-
-function knownUnder(pointer: string): object {
-  if (pointer === '') return Policy.properties;
-  return pointer === '/retry' ? Policy.properties.retry.properties : HostObject.properties;
+  const problems = problemsOf(policy, Policy).map(({ pointer, problem }) => `policy${pointer}: ${problem}`);
+  if (problems.length === 0 && policy.effects === 'at-most-once') policy.retry.attempts = 1;
+  return { policy, problems };
 }

@@ -36,11 +36,15 @@ function follow(schema: unknown, root: JsonSchema): JsonSchema | undefined {
   return typeof target === 'object' && target !== null ? (target as JsonSchema) : undefined;
 }
 
-/** The branch of a union that has the properties of the value. */
+/** The branch of a union that has the properties of the value, and its constants. */
 function branchFor(value: object, schema: JsonSchema, root: JsonSchema): JsonSchema {
-  const keys = Object.keys(value);
-  const hasAll = ({ properties }: JsonSchema) => keys.every((key) => Object.hasOwn(properties ?? {}, key));
-  return schema.properties ? schema : (shapesOf(schema, root).find(hasAll) ?? schema);
+  const isMeant = ({ properties = {} }: JsonSchema) =>
+    Object.entries(value).every(([key, item]) => {
+      const property = Object.hasOwn(properties as object, key) ? (properties as JsonSchema)[key] : undefined;
+      const only = follow(property, root)?.const;
+      return property !== undefined && (only === undefined || only === item);
+    });
+  return schema.properties ? schema : (shapesOf(schema, root).find(isMeant) ?? schema);
 }
 
 /** The schema, and the branches of its unions. */

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
 import { valid } from 'semver';
 import type { Static, TSchema } from 'typebox';
+import { nearest } from './nearest.ts';
 import { readPolicy, type Policy, type PolicyInput } from './policy.ts';
 import type { Principal } from './principal.ts';
 import { canonicalJson, schemaHash, type JsonSchema } from './schema.ts';
@@ -41,17 +42,20 @@ export interface Tool {
   readonly module: string | undefined;
 }
 
+/** What a schema says of the arguments, as far as TypeScript can tell. */
+type Arguments<P extends TSchema | JsonSchema> = unknown extends Static<P> ? Record<string, unknown> : Static<P>;
+
 export interface ToolDefinition<P extends TSchema | JsonSchema> {
   /** letters, digits, `_ . - /`; at most 128 */
   name: string;
-  /** semver */
+  /** semver, at most 64 characters */
   version: string;
   description: string;
   category?: string;
   parameters: P;
   policy?: PolicyInput;
   module?: string;
-  handler: (args: P extends TSchema ? Static<P> : Record<string, unknown>, ctx: ToolContext) => unknown;
+  handler: (args: Arguments<P>, ctx: ToolContext) => unknown;
 }
 
 /** A tool cannot be registered; the message names every place that is wrong. */
@@ -59,14 +63,15 @@ export class ToolDefinitionError extends Error {
   override name = 'ToolDefinitionError';
 }
 
+const definitionKeys = ['name', 'version', 'description', 'category', 'parameters', 'policy', 'module', 'handler'];
 const namePattern = /^[A-Za-z_][A-Za-z0-9_./-]{0,127}$/;
 
 /**
  * Defines a tool: schema and handler together, the type of the arguments inferred from a TypeBox schema. Plain JSON
- * Schema is taken too and checked by the same compiler.
+ * Schema is taken too, checked by the same compiler, and inferred from where it is written in place.
  * @throws ToolDefinitionError
  */
-export function defineTool<P extends TSchema | JsonSchema>(definition: ToolDefinition<P>): Tool {
+export function defineTool<const P extends TSchema | JsonSchema>(definition: ToolDefinition<P>): Tool {
   const { name, version, description, category, module, handler } = definition;
   const { policy, problems } = readPolicy(definition.policy ?? {});
   const parameters = plainJson(definition.parameters);
@@ -86,7 +91,7 @@ export function defineTool<P extends TSchema | JsonSchema>(definition: ToolDefin
     schemaHash: schemaHash(parameters),
     policy,
   };
-  return { manifest, handler: handler, module };
+  return { manifest: frozen(manifest), handler, module };
 }
 
 /** TypeBox keeps marks of its own on a schema; what travels is plain JSON. Undefined for what cannot be JSON. */
@@ -98,18 +103,33 @@ function plainJson(schema: unknown): unknown {
   }
 }
 
-function headProblems(
-  head: Pick<ToolDefinition<JsonSchema>, 'name' | 'version' | 'description'> & { handler: unknown },
-): string[] {
-  const { name, version, description, handler } = head;
-  const problems: string[] = [];
+/** A manifest is hashed and sent once: a change of it would go unnoticed. */
+function frozen<T extends object>(value: T): T {
+  for (const part of Object.values(value) as unknown[]) if (typeof part === 'object' && part !== null) frozen(part);
+  return Object.freeze(value);
+}
+
+function headProblems(definition: Omit<ToolDefinition<never>, 'parameters'>): string[] {
+  const { name, version, description, category, module, handler } = definition;
+  const problems = Object.keys(definition)
+    .filter((key) => !definitionKeys.includes(key))
+    .map(unknownKey);
   if (typeof name !== 'string' || !namePattern.test(name))
     problems.push(`name: ${JSON.stringify(name)} does not match ${namePattern}`);
   if (valid(version) !== version)
     problems.push(`version: ${JSON.stringify(version)} is not a semantic version such as 1.0.0`);
+  else if (version.length > 64) problems.push(`version: ${version.length} characters; at most 64 are taken`);
   if (typeof description !== 'string' || description.trim() === '') problems.push('description: the model needs one');
+  for (const [key, value] of Object.entries({ category, module })) {
+    if (value !== undefined && typeof value !== 'string') problems.push(`${key}: not a string`);
+  }
   if (typeof handler !== 'function') problems.push('handler: not a function');
   return problems;
+}
+
+function unknownKey(key: string): string {
+  const close = nearest(key, definitionKeys);
+  return `unknown ${key}${close === undefined ? '' : `; did you mean ${close}?`}`;
 }
 
 /** Identifies a manifest by everything in it. */

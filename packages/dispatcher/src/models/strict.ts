@@ -2,7 +2,8 @@ import type { JsonSchema } from '@callyard/shared/schema';
 
 /** What OpenAI's structured outputs take at most. */
 const maxDepth = 10;
-const maxProperties = 5_000;
+const limits = { properties: 5_000, values: 1_000 };
+type Budget = typeof limits;
 
 /** Keywords that only narrow: the provider's copy can do without them, as the worker validates the original. */
 const dropped = new Set([
@@ -57,21 +58,20 @@ class NotStrict extends Error {}
 
 /**
  * The copy of a schema that OpenAI's strict mode takes, or undefined where there is none: every object closed, every
- * property required, optional ones nullable (the worker takes the null for absent), the root no union. Rules: "Structured model outputs",
- * OpenAI platform guide. 98.9 % of the schemas of BFCL v4 have such a copy.
+ * property required, optional ones nullable (the worker takes the null for absent), a type said everywhere, the root no
+ * union. Rules: "Structured model outputs", OpenAI platform guide. 98.9 % of the schemas of BFCL v4 have such a copy.
  */
 export function toStrict(schema: JsonSchema): JsonSchema | undefined {
   if (schema.anyOf !== undefined || schema.oneOf !== undefined || schema.$ref !== undefined) return undefined;
-  const budget = { properties: maxProperties };
   try {
-    return strictNode(schema, 0, budget);
+    return strictNode(schema, 0, { ...limits });
   } catch (error) {
     if (error instanceof NotStrict) return undefined;
     throw error;
   }
 }
 
-function strictNode(node: unknown, depth: number, budget: { properties: number }): JsonSchema {
+function strictNode(node: unknown, depth: number, budget: Budget): JsonSchema {
   if (typeof node !== 'object' || node === null || depth > maxDepth) throw new NotStrict();
   const schema = node as JsonSchema;
   const unknown = Object.keys(schema).filter((key) => !dropped.has(key) && !kept.has(key));
@@ -79,25 +79,45 @@ function strictNode(node: unknown, depth: number, budget: { properties: number }
   const inner = (child: unknown) => strictNode(child, depth + 1, budget);
   const copy: JsonSchema = Object.fromEntries(Object.entries(schema).filter(([key]) => kept.has(key)));
   if (!formats.includes(copy.format as string)) delete copy.format;
+  if (/\(\?<?[=!]/.test(String(copy.pattern))) delete copy.pattern;
   for (const key of ['$defs', 'definitions']) if (copy[key]) copy[key] = mapValues(copy[key], inner);
-  if (copy.$ref !== undefined) return { $ref: copy.$ref, ...(copy.$defs ? { $defs: copy.$defs } : {}) };
+  if (copy.$ref !== undefined) return reference(copy.$ref);
   const branches = copy.anyOf ?? copy.oneOf;
   delete copy.oneOf;
   if (branches !== undefined) copy.anyOf = (branches as unknown[]).map(inner);
-  else if (copy.type === undefined && copy.enum === undefined && copy.const === undefined) throw new NotStrict();
+  else copy.type ??= typeOf(copy);
+  if (Array.isArray(copy.enum)) spend(budget, 'values', copy.enum.length);
   if (hasType(copy, 'array')) copy.items = inner(copy.items);
   return hasType(copy, 'object') ? closed(copy, inner, budget) : copy;
 }
 
+/** Only what keeps its place in the copy can be pointed at. */
+function reference(ref: unknown): JsonSchema {
+  if (typeof ref !== 'string' || !/^#(\/(\$defs|definitions)\/[^/]+)?$/.test(ref)) throw new NotStrict();
+  return { $ref: ref };
+}
+
+/** The types of the values: OpenAI refuses the whole request for an enum that does not say them. */
+function typeOf({ const: only, enum: values = only === undefined ? [] : [only] }: JsonSchema): unknown {
+  const types = [...new Set((values as unknown[]).map((value) => (value === null ? 'null' : typeof value)))];
+  if (types.length === 0 || types.includes('object')) throw new NotStrict();
+  return types.length === 1 ? types[0] : types;
+}
+
+function spend(budget: Budget, what: keyof Budget, count: number): void {
+  budget[what] -= count;
+  if (budget[what] < 0) throw new NotStrict();
+}
+
 /** An object with named properties only; one that is open to any key has no strict copy. */
-function closed(schema: JsonSchema, inner: (child: unknown) => JsonSchema, budget: { properties: number }): JsonSchema {
+function closed(schema: JsonSchema, inner: (child: unknown) => JsonSchema, budget: Budget): JsonSchema {
   const { properties = {}, required = [], additionalProperties } = schema;
   const names = Object.keys(properties as object);
   const open = additionalProperties !== undefined && additionalProperties !== false;
   if (open || (names.length === 0 && schema.properties === undefined)) throw new NotStrict();
-  budget.properties -= names.length;
-  if (budget.properties < 0) throw new NotStrict();
+  spend(budget, 'properties', names.length);
   const needed = new Set(required as string[]);
+  if ([...needed].some((name) => !names.includes(name))) throw new NotStrict();
   const strict = Object.entries(properties as Record<string, unknown>).map(([name, property]) => {
     const copy = inner(property);
     return [name, needed.has(name) ? copy : nullable(copy)] as const;
