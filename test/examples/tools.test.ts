@@ -40,6 +40,7 @@ describe('the calculator', () => {
     ['2 3', 'Unexpected 3 at position 2'],
     ['min()', 'Unexpected ) at position 4'],
     ['sqrt 4', 'Unexpected 4 at position 5'],
+    ['sqrt(4, 9)', 'sqrt takes one number, not 2'],
     ['1e3', 'Unexpected e at position 1'],
     ['process.exit()', 'Cannot read ".exit()" at position 7'],
     ['constructor(1)', 'Unexpected constructor'],

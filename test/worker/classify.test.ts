@@ -3,6 +3,8 @@ import { ToolError } from '@callyard/shared/failure';
 import { classifyError } from '../../packages/worker/src/classify.ts';
 
 const coded = (code: string, message = 'no') => Object.assign(new Error(message), { code });
+const circle: Record<string, unknown> = {};
+circle.self = circle;
 const withStatus = (fields: object) => Object.assign(new Error('upstream'), fields);
 
 describe('what happens next after', () => {
@@ -85,6 +87,36 @@ describe('what happens next after', () => {
     ['a function', () => 'secret'],
   ])('%s thrown, which it names', (shown, thrown) => {
     expect(classifyError(thrown).message).toBe(`The tool threw ${shown}.`);
+  });
+
+  it('a response with Retry-After, as got has it', () => {
+    const error = withStatus({ response: { statusCode: 429, headers: { 'retry-after': '2' } } });
+    expect(classifyError(error)).toMatchObject({ code: 'upstream_error', retry: { afterMs: 2_000 } });
+  });
+
+  it.each([
+    ['a BigInt', { n: 1n }],
+    ['a circle', circle],
+    ['a megabyte', 'x'.repeat(2 ** 20)],
+  ])('a ToolError with %s for details, which are left out so that it can be stored', (_what, details) => {
+    const stored = classifyError(new ToolError('no', { details, suggestion: 'ask', retry: 'backoff' }));
+    expect(stored).toMatchObject({ code: 'tool_error', message: 'no', suggestion: 'ask', retry: 'backoff' });
+    expect(stored.details).toBeUndefined();
+  });
+
+  it('a ToolError with a message and a suggestion of a megabyte, both cut short', () => {
+    const long = 'x'.repeat(2 ** 20);
+    const { message, suggestion } = classifyError(new ToolError(long, { suggestion: long }));
+    expect([message.length, suggestion?.length]).toEqual([2_000, 2_000]);
+  });
+
+  it('an error that cannot even be looked at', () => {
+    const hostile = Object.defineProperty(new Error('e'), 'status', {
+      get: () => {
+        throw new Error('boom');
+      },
+    });
+    expect(classifyError(hostile)).toMatchObject({ code: 'tool_error', retry: 'never' });
   });
 
   it('a ToolError, which says for itself', () => {

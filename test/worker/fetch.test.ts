@@ -2,6 +2,8 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { Policy } from '@callyard/shared/policy';
 import { classifyError } from '../../packages/worker/src/classify.ts';
@@ -9,17 +11,36 @@ import { createFetch } from '../../packages/worker/src/fetch.ts';
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
-async function serving(handler: Handler): Promise<{ host: string; url: string }> {
+async function listening(handler?: Handler) {
   const server = createServer(handler);
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
+  const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return { server, host, url: `http://${host}/` };
+}
+
+async function serving(handler: Handler) {
+  const { server, ...at } = await listening(handler);
   onTestFinished(() => {
     server.close();
     server.closeAllConnections();
   });
-  const { port } = server.address() as AddressInfo;
-  return { host: `127.0.0.1:${port}`, url: `http://127.0.0.1:${port}/` };
+  return at;
 }
+
+async function closedPort() {
+  const { server, ...at } = await listening();
+  server.close();
+  await once(server, 'close');
+  return at;
+}
+
+setFlagsFromString('--expose-gc');
+const gc = runInNewContext('gc') as () => void;
+const collectGarbage = () => {
+  const collecting = setInterval(gc, 20);
+  onTestFinished(() => clearInterval(collecting));
+};
 
 const internal = (...hosts: string[]): Policy['hosts'] => hosts.map((host) => ({ host, internal: true }));
 const fetcher = (hosts: Policy['hosts'], signal = new AbortController().signal) => createFetch({ hosts, signal });
@@ -62,6 +83,7 @@ describe('ctx.fetch refuses', () => {
     '2130706433',
     '[::ffff:127.0.0.1]',
     '169.254.169.254',
+    '168.63.129.16',
     '10.0.0.1',
     '192.168.1.1',
     '100.64.0.1',
@@ -85,6 +107,18 @@ describe('ctx.fetch refuses', () => {
       retry: 'never',
       message: expect.stringContaining('Not fetched') as string,
     });
+  });
+
+  it('a redirect to a listed host with a private address', async () => {
+    const inside = await serving((_request, response) => response.end('inside'));
+    const byName = { host: 'localhost', url: inside.url.replace('127.0.0.1', 'localhost') };
+    for (const target of [inside, byName]) {
+      const { host, url } = await serving((_request, response) =>
+        response.writeHead(302, { location: target.url }).end(),
+      );
+      const error = await errorOf(fetcher([...internal(host), target.host])(url));
+      expect(error).toMatchObject({ retry: 'never', message: expect.stringContaining('internal: true') as string });
+    }
   });
 
   it('to be sent around for ever', async () => {
@@ -212,13 +246,36 @@ describe('ctx.fetch', () => {
     expect([answer.status, await answer.text()]).toEqual([404, 'not here']);
   });
 
-  it('tries a refused connection again', async () => {
-    const error = await errorOf(fetcher(internal('127.0.0.1:1'))('http://127.0.0.1:1/'));
-    expect(error).toMatchObject({
+  it('tries a refused connection again, without telling the address', async () => {
+    const { host, url } = await closedPort();
+    expect(await errorOf(fetcher(internal(host))(url))).toMatchObject({
       code: 'upstream_error',
       retry: 'backoff',
-      message: expect.stringContaining('could not be reached') as string,
+      message: `${host} could not be reached (ECONNREFUSED).`,
     });
+  });
+
+  it('does not try a port again that fetch never connects to', async () => {
+    const error = await errorOf(fetcher(internal('127.0.0.1:1'))('http://127.0.0.1:1/'));
+    expect(error).toMatchObject({ retry: 'never', message: '127.0.0.1:1 could not be reached (bad port).' });
+  });
+
+  it('tries an answer again that is no HTTP', async () => {
+    const { host, url } = await serving((request) => void request.socket.end('no HTTP at all\r\n\r\n'));
+    expect(await errorOf(fetcher(internal(host))(url))).toMatchObject({ code: 'upstream_error', retry: 'backoff' });
+  });
+
+  it.each([
+    ['cancels', (answer: Response) => answer.body?.cancel()],
+    ['never reads', collectGarbage],
+  ])('lets go of the connection of a body that the handler %s', async (_what, leave) => {
+    const closed = Promise.withResolvers<void>();
+    const { host, url } = await serving((request, response) => {
+      request.socket.once('close', () => closed.resolve());
+      response.write('half');
+    });
+    await leave(await fetcher(internal(host))(url));
+    await expect(closed.promise).resolves.toBeUndefined();
   });
 
   it('stops with its call, before the answer and in the middle of it', async () => {

@@ -1,7 +1,9 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { rename } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate as tick } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { filesUnder } from '../../packages/worker/src/toolkit/files.ts';
 
@@ -66,6 +68,43 @@ describe('files under a root', () => {
     symlinkSync(join(base, 'root'), join(base, 'root-link'));
     expect(await filesUnder(join(base, 'root-link')).read('docs/a.txt')).toBe('hello');
     expect(await files.list('./docs/..')).toContain('big.txt');
+  });
+
+  it('are refused for an absolute path that leads inside', async () => {
+    const { files, base } = sample();
+    await expect(files.read(join(base, 'root', 'docs', 'a.txt'))).rejects.toThrow('leads out');
+  });
+
+  it.runIf(process.platform === 'linux')('are capped by what is read, not by the size they claim', async () => {
+    await expect(filesUnder('/proc/self', { maxBytes: 100 }).read('status')).rejects.toThrow('more than 100 bytes');
+  });
+
+  it.runIf(process.platform === 'linux')('stay those of the root while a folder is swapped for a link', async () => {
+    const { files, base } = sample();
+    const root = join(base, 'root');
+    mkdirSync(join(base, 'out'));
+    for (const name of ['a.txt', 'secret']) writeFileSync(join(base, 'out', name), 'secret');
+    symlinkSync(join(base, 'out'), join(root, 'link'));
+    const swapped = (async () => {
+      for (let swaps = 0; swaps < 1_000; swaps++) {
+        for (const [from, to] of [
+          ['docs', 'kept'],
+          ['link', 'docs'],
+          ['docs', 'link'],
+          ['kept', 'docs'],
+        ] as const)
+          await rename(join(root, from), join(root, to));
+      }
+      return true;
+    })();
+    const seen = new Set<string>();
+    const quiet = (error: Error) => error.name;
+    while (!(await Promise.race([swapped, tick(false)]))) {
+      seen.add(await files.read('docs/a.txt').catch(quiet));
+      seen.add((await files.list('docs').catch(quiet)).toString());
+    }
+    expect([...seen].filter((one) => one.includes('secret'))).toEqual([]);
+    expect(seen).toContain('ToolError'); // it met the swap
   });
 
   it('are as many bytes as may be read, and not one more', async () => {

@@ -18,7 +18,12 @@ function sample(maxRows = 10) {
     writer.close();
     rmSync(folder, { recursive: true });
   });
-  return { sql, folder, rows: () => writer.prepare('SELECT count(*) AS n FROM t').get()?.n };
+  return {
+    sql,
+    folder,
+    exec: (statement: string) => writer.exec(statement),
+    rows: () => writer.prepare('SELECT count(*) AS n FROM t').get()?.n,
+  };
 }
 
 describe('read-only SQL', () => {
@@ -69,10 +74,28 @@ describe('read-only SQL', () => {
     expect(rows()).toBe(3);
   });
 
-  it('runs the first of several statements and no other', () => {
+  it('refuses several statements, and runs none of them', () => {
     const { sql, rows } = sample();
-    expect(sql.query('SELECT 1 AS one; DROP TABLE t')).toEqual([{ one: 1 }]);
+    expect(() => sql.query('SELECT 1 AS one; DROP TABLE t')).toThrow('Only one statement');
+    expect(sql.query('SELECT 1 AS one;\n')).toEqual([{ one: 1 }]);
     expect(rows()).toBe(3);
+  });
+
+  it('gives back no rows that would fill the memory together', () => {
+    const { sql } = sample(200);
+    const values = 'WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 100)';
+    expect(() => sql.query(`${values} SELECT printf('%.*c', 20000, 'x') AS x FROM n`)).toThrow(
+      'More than 1048576 bytes',
+    );
+    expect(() => sql.query(`SELECT ${Array(101).fill('1').join()}`)).toThrow('More than 100 columns');
+  });
+
+  it('tries a database again that somebody writes to', () => {
+    const { sql, exec } = sample();
+    exec('BEGIN EXCLUSIVE');
+    expect(() => sql.query('SELECT * FROM t')).toThrow(expect.objectContaining({ retry: 'backoff' }));
+    exec('COMMIT');
+    expect(sql.query('SELECT * FROM t')).toHaveLength(3);
   });
 
   it('runs no value that would fill the memory', () => {

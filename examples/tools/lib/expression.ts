@@ -54,13 +54,14 @@ export function evaluate(expression: string): number {
       take(')');
       return value;
     }
-    if (Object.hasOwn(functions, token)) return call(token, depth);
+    const named = Object.hasOwn(functions, token) ? functions[token] : undefined;
+    if (named) return call(token, named, depth);
     if (/^[\d.]/.test(token)) return Number(token);
     next -= 1;
     throw unexpected();
   };
 
-  const call = (name: string, depth: number): number => {
+  const call = (name: string, apply: (...values: number[]) => number, depth: number): number => {
     take('(');
     const values = [climb(0, depth + 1)];
     while (peek() === ',') {
@@ -68,7 +69,8 @@ export function evaluate(expression: string): number {
       values.push(climb(0, depth + 1));
     }
     take(')');
-    return functions[name]?.(...values) ?? Number.NaN;
+    if (apply.length === 1 && values.length > 1) throw new ToolError(`${name} takes one number, not ${values.length}.`);
+    return apply(...values);
   };
 
   const climb = (power: number, depth: number): number => {

@@ -1,9 +1,12 @@
 import { createHmac } from 'node:crypto';
 import {
   context,
+  INVALID_SPAN_CONTEXT,
   isSpanContextValid,
   SpanStatusCode,
   trace,
+  TraceFlags,
+  type Context,
   type Link,
   type Span,
   type SpanKind,
@@ -37,6 +40,22 @@ export function activeTraceId(): string | undefined {
   return spanContext && isSpanContextValid(spanContext) ? spanContext.traceId : undefined;
 }
 
+/**
+ * Whether spans below this context would record nothing. The decision is taken where a trace begins and everybody below
+ * follows it, so the two spans of a call (15 µs of the worker's time with a sampler that says no) need not be made.
+ */
+export function isUnsampled(at: Context): boolean {
+  const spanContext = trace.getSpanContext(at);
+  return (
+    spanContext !== undefined &&
+    isSpanContextValid(spanContext) &&
+    (spanContext.traceFlags & TraceFlags.SAMPLED) === TraceFlags.NONE
+  );
+}
+
+/** Takes what is said of it and keeps nothing. */
+const unrecorded = trace.wrapSpanContext(INVALID_SPAN_CONTEXT);
+
 export async function inSpan<T>(
   name: string,
   kind: SpanKind,
@@ -44,6 +63,7 @@ export async function inSpan<T>(
   work: (span: Span) => Promise<T>,
   { parent = context.active(), links = [] as Link[] } = {},
 ): Promise<T> {
+  if (isUnsampled(parent)) return context.with(parent, work, undefined, unrecorded);
   const span = tracer.startSpan(name, { kind, attributes: facts, links }, parent);
   try {
     return await context.with(trace.setSpan(parent, span), work, undefined, span);

@@ -1,7 +1,15 @@
-import { isSpanContextValid, context, propagation, ROOT_CONTEXT, SpanKind, trace } from '@opentelemetry/api';
+import {
+  context,
+  isSpanContextValid,
+  propagation,
+  ROOT_CONTEXT,
+  SpanKind,
+  trace,
+  type Context,
+} from '@opentelemetry/api';
 import type { Envelope, Wait } from './call.ts';
 import type { Principal } from './principal.ts';
-import { capture, fail, inSpan, nameUser, setFacts, tracer, type Facts } from './telemetry-span.ts';
+import { capture, fail, inSpan, isUnsampled, nameUser, setFacts, tracer, type Facts } from './telemetry-span.ts';
 
 export { activeTraceId, configureTelemetry } from './telemetry-span.ts';
 
@@ -95,21 +103,31 @@ export interface SendSpan {
 }
 
 export function startSendSpan(envelope: Envelope): SendSpan {
+  const active = context.active();
+  if (isUnsampled(active)) return { ...carried(active), end() {} };
   const facts: Facts = {
     ...callFacts(envelope),
     'messaging.operation.name': 'send',
     'messaging.operation.type': 'send',
   };
   const span = tracer.startSpan('send calls', { kind: SpanKind.PRODUCER, attributes: facts });
-  const carrier: Record<string, string> = {};
-  propagation.inject(trace.setSpan(context.active(), span), carrier);
   return {
-    carrier: carrier.traceparent === undefined ? undefined : JSON.stringify(carrier),
-    traceId: isSpanContextValid(span.spanContext()) ? span.spanContext().traceId : undefined,
+    ...carried(trace.setSpan(active, span)),
     end(queue) {
       setFacts(span, { 'messaging.destination.name': queue });
       span.end();
     },
+  };
+}
+
+/** A context as it travels. */
+function carried(at: Context): Pick<SendSpan, 'carrier' | 'traceId'> {
+  const carrier: Record<string, string> = {};
+  propagation.inject(at, carrier);
+  const spanContext = trace.getSpanContext(at);
+  return {
+    carrier: carrier.traceparent === undefined ? undefined : JSON.stringify(carrier),
+    traceId: spanContext && isSpanContextValid(spanContext) ? spanContext.traceId : undefined,
   };
 }
 

@@ -4,6 +4,7 @@ import type { Clock } from '@callyard/shared/clock';
 import type { Ledger } from '@callyard/shared/ledger';
 import type { ToolSet } from '@callyard/shared/tool-set';
 import type { Logger } from 'pino';
+import type { AttemptAbort } from './attempt-abort.ts';
 import type { WorkerLimits } from './options.ts';
 import type { StuckHandlers } from './stuck.ts';
 
@@ -24,7 +25,7 @@ export interface Attempt {
   readonly pickedUpAt: number;
   readonly waits: readonly Wait[];
   /** aborts with what ends the attempt: an `Interruption`, or the `CallError` of a timeout */
-  readonly abort: AbortController;
+  readonly abort: AttemptAbort;
 }
 
 /** What the steps need of the worker they run in. */

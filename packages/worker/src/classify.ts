@@ -4,12 +4,23 @@ import { retryAfterMs } from '@callyard/shared/retry-after';
 /** Longer messages say nothing more to a model. */
 const maxMessage = 2_000;
 
+/** Characters of JSON; an outcome is no place for more. */
+const maxDetails = 16_384;
+
 /**
  * What happens next after anything a handler threw: 408, 429, 5xx and lost connections are tried again, other 4xx and
- * mistakes of the program are not, a `ToolError` says for itself, and any other error is tried again.
+ * mistakes of the program are not, a `ToolError` says for itself, and any other error is tried again. What comes back
+ * can be stored: it is short, and its details are JSON.
  */
 export function classifyError(error: unknown): CallError {
-  if (isCallError(error)) return error;
+  try {
+    return isCallError(error) ? storable(error) : classify(error);
+  } catch (cause) {
+    return new CallError('tool_error', 'The tool threw something that cannot be read.', { cause });
+  }
+}
+
+function classify(error: unknown): CallError {
   if (!(error instanceof Error))
     return new CallError('tool_error', `The tool threw ${shown(error)}.`, { retry: 'backoff' });
   const said: unknown = error.message; // a text, unless somebody assigned something else
@@ -30,6 +41,25 @@ const isCallError = (error: unknown): error is CallError =>
     'retry' in error &&
     isRetry(error.retry));
 
+function storable(error: CallError): CallError {
+  const { code, retry, details, suggestion } = error;
+  if (error.message.length + (suggestion?.length ?? 0) <= maxMessage && isStorable(details)) return error;
+  return new CallError(code, error.message.slice(0, maxMessage), {
+    retry,
+    cause: error,
+    ...(suggestion === undefined ? {} : { suggestion: suggestion.slice(0, maxMessage) }),
+    ...(isStorable(details) ? { details } : {}),
+  });
+}
+
+function isStorable(details: unknown): boolean {
+  try {
+    return details === undefined || JSON.stringify(details).length <= maxDetails;
+  } catch {
+    return false; // a BigInt, a circle
+  }
+}
+
 const isRetry = (value: unknown): value is Retry =>
   value === 'never' ||
   value === 'backoff' ||
@@ -43,14 +73,14 @@ function retryFor(status: number, error: Error): Retry {
   return afterMs === undefined ? 'backoff' : { afterMs };
 }
 
-/** The HTTP status in the shapes that clients throw: `status`, `statusCode`, `response.status`. */
+/** The HTTP status in the shapes that clients throw: `status`, `statusCode`, and the same of `response`. */
 function statusOf(error: Error): number | undefined {
   const { status, statusCode, response } = error as {
     status?: unknown;
     statusCode?: unknown;
-    response?: { status?: unknown };
+    response?: { status?: unknown; statusCode?: unknown };
   };
-  const found = [status, statusCode, response?.status].find(
+  const found = [status, statusCode, response?.status, response?.statusCode].find(
     (value) => typeof value === 'number' && value >= 400 && value < 600,
   );
   return found as number | undefined;
@@ -69,13 +99,13 @@ function retryAfterIn(error: Error): string | undefined {
 }
 
 const connectionCodes =
-  /^(ECONN|ENOTFOUND|ENETUNREACH|EHOSTUNREACH|EAI_AGAIN|EPIPE|ETIMEDOUT|UND_ERR_(CONNECT|HEADERS|BODY)_TIMEOUT|UND_ERR_(SOCKET|CLOSED|DESTROYED))/;
+  /^(ECONN|ENOTFOUND|E(NET|HOST)(UNREACH|DOWN)|EAI_AGAIN|EPIPE|ETIMEDOUT|ERR_STREAM_PREMATURE_CLOSE|ERR_HTTP2_|HPE_|UND_ERR_(CONNECT|HEADERS|BODY)_TIMEOUT|UND_ERR_(SOCKET|CLOSED|DESTROYED|INFO|RES_CONTENT_LENGTH_MISMATCH))/;
 
 /** Looks through causes, as `fetch failed` tells its reason only there. */
-function isConnectionError(error: unknown, depth = 0): boolean {
+export function isConnectionError(error: unknown, depth = 0): boolean {
   if (!(error instanceof Error) || depth > 5) return false;
   if ('code' in error && connectionCodes.test(String(error.code))) return true;
-  if (error.name === 'TimeoutError') return true;
+  if (error.name === 'TimeoutError' || error.name === 'HTTPParserError') return true;
   if (error instanceof AggregateError && error.errors.some((one) => isConnectionError(one, depth + 1))) return true;
   return isConnectionError(error.cause, depth + 1);
 }

@@ -1,6 +1,7 @@
 import { CallError } from '@callyard/shared/failure';
 import { inToolSpan } from '@callyard/shared/telemetry';
 import type { Tool, ToolContext } from '@callyard/shared/tool';
+import type { AttemptAbort } from './attempt-abort.ts';
 import { Interruption, type Attempt, type WorkerContext } from './attempt.ts';
 import { createFetch } from './fetch.ts';
 import { runIsolated } from './isolate.ts';
@@ -35,11 +36,11 @@ async function bounded(
   const timer = setTimeout(() => abort.abort(late()), Math.min(timeoutMs, leftMs));
   const ended = run();
   try {
-    return await endOrAbort(ended, abort.signal, worker.limits.stuckAfterMs);
+    return await endOrAbort(ended, abort, worker.limits.stuckAfterMs);
   } catch (error) {
     if (error instanceof Stuck) reportStuck(attempt, manifest.name, ended, worker);
     // Whatever a handler makes of its abort, the reason of the abort is what ended the attempt.
-    throw abort.signal.aborted ? reasonOf(abort.signal, manifest.policy.effects) : error;
+    throw abort.aborted ? reasonOf(abort, manifest.policy.effects) : error;
   } finally {
     clearTimeout(timer);
   }
@@ -49,23 +50,20 @@ async function bounded(
 class Stuck extends Error {}
 
 /** Settles with the handler, or rejects: at once when it ends after an abort, a grace later when it does not. */
-async function endOrAbort(ended: Promise<unknown>, signal: AbortSignal, stuckAfterMs: number): Promise<unknown> {
+async function endOrAbort(ended: Promise<unknown>, abort: AttemptAbort, stuckAfterMs: number): Promise<unknown> {
   let graceTimer: NodeJS.Timeout | undefined;
-  let onAbort: (() => void) | undefined;
   const stuck = new Promise<never>((_, reject) => {
-    onAbort = () => {
+    abort.listen(() => {
       graceTimer = setTimeout(() => reject(new Stuck()), stuckAfterMs);
-    };
-    if (signal.aborted) onAbort();
-    else signal.addEventListener('abort', onAbort, { once: true });
+    });
   });
   try {
     const value = await Promise.race([ended, stuck]);
-    signal.throwIfAborted();
+    if (abort.aborted) throw abort.reason;
     return value;
   } finally {
     clearTimeout(graceTimer);
-    if (onAbort) signal.removeEventListener('abort', onAbort);
+    abort.listen(undefined);
   }
 }
 
@@ -78,18 +76,18 @@ function reportStuck({ envelope }: Attempt, tool: string, ended: Promise<unknown
 }
 
 /** A call that must not run twice cannot be handed back once it has started. */
-function reasonOf(signal: AbortSignal, effects: string): unknown {
-  const reason: unknown = signal.reason;
+function reasonOf({ reason }: AttemptAbort, effects: string): unknown {
   const handBack = reason instanceof Interruption && reason.kind === 'shutdown';
   return handBack && effects === 'at-most-once' ? new CallError('outcome_unknown') : reason;
 }
 
 function contextOf({ envelope, attempt, abort }: Attempt, { manifest }: Tool, worker: WorkerContext): ToolContext {
-  const { signal } = abort;
   return {
-    signal,
+    get signal() {
+      return abort.signal;
+    },
     get fetch() {
-      return createFetch({ hosts: manifest.policy.hosts, signal });
+      return createFetch({ hosts: manifest.policy.hosts, signal: abort.signal });
     },
     get log() {
       return worker.log.child({ job_id: envelope.key, tool: manifest.name, attempt });

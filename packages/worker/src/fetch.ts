@@ -3,7 +3,7 @@ import type { Policy } from '@callyard/shared/policy';
 import { retryAfterMs } from '@callyard/shared/retry-after';
 import { Agent, fetch as undiciFetch, type Dispatcher, type RequestInit as UndiciInit } from 'undici';
 import { AddressRefused, isPublicAddress, literalAddress, publicLookup } from './address.ts';
-import { retryableStatus } from './classify.ts';
+import { isConnectionError, retryableStatus } from './classify.ts';
 
 /** Bodies beyond this fail, counted as the handler reads them: a few KiB of gzip can hold gigabytes. */
 const maxBodyBytes = 10 * 2 ** 20;
@@ -115,19 +115,34 @@ async function checked(url: URL, response: Response): Promise<Response> {
 }
 
 /** The same response, whose body fails when it grows too large. */
-function bounded({ href, host }: URL, { body, status, statusText, headers }: Response): Response {
-  let bytes = 0;
-  const counted = body?.pipeThrough(
-    new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
-      transform(chunk, controller) {
-        bytes += chunk.byteLength;
-        if (bytes > maxBodyBytes) throw refused(`${host} sent more than ${maxBodyBytes} bytes`);
-        controller.enqueue(chunk);
-      },
-    }),
-  );
-  const response = new Response(counted ?? null, { status, statusText, headers });
+function bounded({ href, host }: URL, received: Response): Response {
+  const { status, statusText, headers } = received;
+  const response = new Response(received.body && counted(host, received), { status, statusText, headers });
   return Object.defineProperty(response, 'url', { value: href }); // a Response that is made knows no URL
+}
+
+/**
+ * Takes hold of the body at the first read only: undici closes the connection of a body that nobody reads once its
+ * response is collected, unless the body is locked.
+ */
+function counted(host: string, received: Response): ReadableStream<Uint8Array> {
+  let bytes = 0;
+  let reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        reader ??= received.body?.getReader();
+        const { value } = (await reader?.read()) ?? {};
+        if (!value) return controller.close();
+        bytes += value.byteLength;
+        if (bytes <= maxBodyBytes) return controller.enqueue(value);
+        await reader?.cancel();
+        throw refused(`${host} sent more than ${maxBodyBytes} bytes`);
+      },
+      cancel: (reason) => (reader ?? received.body)?.cancel(reason),
+    },
+    { highWaterMark: 0 },
+  );
 }
 
 const refused = (why: string): CallError => new CallError('upstream_error', `Not fetched: ${why}.`);
@@ -138,8 +153,10 @@ const notPublic = (host: string): CallError =>
 function connectionFailed(url: URL, error: unknown): CallError {
   const reason = reasonIn(error);
   if (reason instanceof AddressRefused) return notPublic(url.host);
-  return new CallError('upstream_error', `${url.host} could not be reached (${reason.message}).`, {
-    retry: 'backoff',
+  // The code where there is one: the message names the address, which may be internal.
+  const { code = reason.message } = reason as NodeJS.ErrnoException;
+  return new CallError('upstream_error', `${url.host} could not be reached (${code}).`, {
+    retry: isConnectionError(error) ? 'backoff' : 'never',
     cause: error,
   });
 }

@@ -1,5 +1,4 @@
 import type { Outcome } from '@callyard/shared/call';
-import { CallError } from '@callyard/shared/failure';
 import { AlreadySettled, Interruption, type Attempt, type Verdict, type WorkerContext } from './attempt.ts';
 import { authorize } from './authorize.ts';
 import { classifyError } from './classify.ts';
@@ -44,7 +43,7 @@ async function runSteps(attempt: Attempt, worker: WorkerContext): Promise<unknow
 
 function failedOrRetry(error: unknown, attempt: Attempt, worker: WorkerContext, startedAt: number): Outcome | Verdict {
   if (error instanceof Interruption || error instanceof AlreadySettled) throw error;
-  const callError = error instanceof CallError ? error : classifyError(error);
+  const callError = classifyError(error);
   const { envelope } = attempt;
   const policy = worker.tools.resolve(envelope.tool)?.manifest.policy;
   const leftMs = envelope.deadlineAt - worker.clock.now();
