@@ -46,11 +46,8 @@ export function activeTraceId(): string | undefined {
  */
 export function isUnsampled(at: Context): boolean {
   const spanContext = trace.getSpanContext(at);
-  return (
-    spanContext !== undefined &&
-    isSpanContextValid(spanContext) &&
-    (spanContext.traceFlags & TraceFlags.SAMPLED) === TraceFlags.NONE
-  );
+  if (!spanContext || !isSpanContextValid(spanContext)) return false;
+  return (spanContext.traceFlags & Number(TraceFlags.SAMPLED)) === 0;
 }
 
 /** Takes what is said of it and keeps nothing. */
