@@ -40,6 +40,9 @@ export function activeTraceId(): string | undefined {
   return spanContext && isSpanContextValid(spanContext) ? spanContext.traceId : undefined;
 }
 
+/** A bit among the flags, which are a number. */
+const sampled: number = TraceFlags.SAMPLED;
+
 /**
  * Whether spans below this context would record nothing. The decision is taken where a trace begins and everybody below
  * follows it, so the two spans of a call (15 µs of the worker's time with a sampler that says no) need not be made.
@@ -47,7 +50,7 @@ export function activeTraceId(): string | undefined {
 export function isUnsampled(at: Context): boolean {
   const spanContext = trace.getSpanContext(at);
   if (!spanContext || !isSpanContextValid(spanContext)) return false;
-  return (spanContext.traceFlags & Number(TraceFlags.SAMPLED)) === 0;
+  return (spanContext.traceFlags & sampled) === 0;
 }
 
 /** Takes what is said of it and keeps nothing. */
