@@ -35,9 +35,21 @@ export async function processJob(
       return end;
     });
     return await conclude(job, attempt, verdict, worker);
+  } catch (error) {
+    throw isForBull(error) ? error : leaveBehind(error, key, worker);
   } finally {
     held.release(key);
   }
+}
+
+/** What tells BullMQ where a job is now. */
+const isForBull = (error: unknown): boolean =>
+  error instanceof WaitingError || error instanceof DelayedError || error instanceof UnrecoverableError;
+
+/** BullMQ would finish a job whose processor throws, and the call would have no outcome. Left alone, it is found again. */
+function leaveBehind(error: unknown, key: string, { log }: WorkerContext): WaitingError {
+  log.error({ err: error, job_id: key }, 'a job could not be concluded; it starts again when its lock ends');
+  return new WaitingError();
 }
 
 function attemptOf(
