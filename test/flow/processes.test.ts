@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { principal, setup, toolCall, type Callyard } from '../support/setup.ts';
 import { ended, workerProcesses } from '../support/worker-process.ts';
@@ -22,6 +23,12 @@ async function watchStarts(yard: Callyard) {
       }),
     stop: () => subscriber.disconnect(),
   };
+}
+
+/** Whether a process runs; one that only waits to be reaped does not. */
+function isAlive(pid: number): boolean {
+  const { stdout } = spawnSync('ps', ['-o', 'stat=', '-p', String(pid)], { encoding: 'utf8' });
+  return stdout.trim() !== '' && !stdout.startsWith('Z');
 }
 
 const naps = (count: number, name = 'nap', ms = 700) => Array.from({ length: count }, () => toolCall(name, { ms }));
@@ -114,5 +121,20 @@ describe('worker processes', () => {
     const { outcomes } = await dispatcher.execute(calls, { principal });
     expect(outcomes[0]).toMatchObject({ status: 'failed', error: { code: 'timeout' } });
     expect(outcomes[1]?.status).toBe('completed');
+  });
+
+  it('take an isolated handler that never gives the processor back with them when they are killed', async () => {
+    const yard = await setup();
+    const [victim] = await workerProcesses(yard, 1);
+    const dispatcher = await yard.dispatcher({ unservedMs: 300 });
+    const starts = await watchStarts(yard);
+    const running = dispatcher.execute([toolCall('isolated_block')], { principal, key: 'spin', timeoutMs: 1_500 });
+    await starts.reach(1);
+    starts.stop();
+    const [key = ''] = await yard.redis.keys(`{${yard.prefix}:0}:starts:*`);
+    const child = Number(await yard.redis.lindex(key, 0));
+    victim?.process.kill('SIGKILL');
+    await expect.poll(() => isAlive(child), { timeout: 5_000 }).toBe(false);
+    await running;
   });
 });

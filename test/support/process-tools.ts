@@ -73,9 +73,10 @@ export const isolatedBlock = defineTool({
   version: '1.0.0',
   description: 'Blocks a process of its own',
   parameters: Type.Object({}),
-  policy: { isolate: true, timeoutMs: 500, retry: { attempts: 1 } },
+  policy: { isolate: true, timeoutMs: 2_000, retry: { attempts: 1 } },
   module: import.meta.url,
-  handler() {
+  async handler(_args, ctx) {
+    await note(ctx);
     for (;;);
   },
 });

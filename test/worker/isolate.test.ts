@@ -127,4 +127,11 @@ describe('a handler in a process of its own', () => {
     expect(isAlive(pid)).toBe(false);
     expect(await run('who')).toMatchObject({ userId: 'mia' });
   });
+
+  it('leaves no more than four processes behind after a burst', async () => {
+    const burst = (await Promise.all(Array.from({ length: 6 }, () => run('pid')))) as number[];
+    const next = (await Promise.all(Array.from({ length: 6 }, () => run('pid')))) as number[];
+    expect(new Set(burst).size).toBe(6);
+    expect(next.filter((pid) => burst.includes(pid))).toHaveLength(4);
+  });
 });

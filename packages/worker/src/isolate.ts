@@ -28,6 +28,9 @@ const childScript = new URL('./isolated-child.ts', import.meta.url);
 /** Children that wait for their next call: starting one costs about as much as a slow tool, so they are kept. */
 const idle = new Set<ChildProcess>();
 
+/** More are not kept: each holds some 150 MB, and a burst would leave as many of them as the worker has slots. */
+const maxIdle = 4;
+
 /** Runs a handler in a child process, which is killed when the signal aborts. */
 export async function runIsolated(tool: Tool, args: unknown, ctx: ToolContext): Promise<unknown> {
   const { signal, principal, idempotencyKey, attempt, conversationId } = ctx;
@@ -76,6 +79,7 @@ function startChild(): ChildProcess {
 
 function giveBack(child: ChildProcess): void {
   if (!child.connected) return;
+  if (idle.size === maxIdle) return void child.kill('SIGKILL');
   idle.add(child);
   child.unref();
   child.channel?.unref();

@@ -1,4 +1,5 @@
 /* The child process of `policy.isolate`: takes one call at a time from its worker and answers it. */
+import { Worker } from 'node:worker_threads';
 import { createLogger } from '@callyard/shared/log';
 import type { CallError } from '@callyard/shared/failure';
 import type { Tool } from '@callyard/shared/tool';
@@ -9,9 +10,19 @@ import { toolsIn } from './load-tools.ts';
 import { toJson } from './redact.ts';
 
 process.on('disconnect', () => process.exit());
+endWithParent();
 process.on('message', (call: IsolatedCall) => {
   void answer(call).then((reply) => process.send?.(reply));
 });
+
+/** A handler that never gives the processor back hears of no disconnect, so a thread looks whose child this is. */
+function endWithParent(): void {
+  const watch = `
+    const { ppid } = process;
+    setInterval(() => process.ppid === ppid || process.kill(process.pid, 'SIGKILL'), 1_000);
+  `;
+  new Worker(watch, { eval: true }).unref();
+}
 
 async function answer(call: IsolatedCall): Promise<IsolatedAnswer> {
   try {
