@@ -1,7 +1,4 @@
-/** Nearest rank; 0 where there is nothing to rank. */
-export function percentile(sorted: readonly number[], share: number): number {
-  return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? 0;
-}
+import { percentile } from '../packages/cli/src/replay/summary.ts';
 
 export const median = (values: readonly number[]): number =>
   percentile(

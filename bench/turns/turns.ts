@@ -5,7 +5,8 @@ import type { AddressInfo } from 'node:net';
 import { environmentWith } from '@callyard/shared/config';
 import { Redis } from 'ioredis';
 import type { BenchOptions } from '../options.ts';
-import { median, percentile, spread } from '../figures.ts';
+import { percentile } from '../../packages/cli/src/replay/summary.ts';
+import { median, spread } from '../figures.ts';
 import { commandsSince, resetCommandStats } from '../redis-commands.ts';
 import { callsPerTurn, variants, type RunReport, type Variant } from './variants.ts';
 

@@ -33,8 +33,6 @@ export interface Gather {
   expect(key: string, maybeSettled: boolean): Promise<Outcome>;
   /** Hands in an outcome found elsewhere. */
   settle(outcome: Outcome): void;
-  /** how many calls are still waited for */
-  readonly count: number;
   stop(): void;
 }
 
@@ -99,9 +97,6 @@ export async function startGather(options: GatherOptions): Promise<Gather> {
         if (maybeSettled) readBackOrLog([key]);
       }),
     settle,
-    get count() {
-      return expected.size;
-    },
     stop: () => clearInterval(timer),
   };
 }

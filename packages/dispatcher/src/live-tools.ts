@@ -14,8 +14,6 @@ export interface LiveTools {
   /** a live pool that may run the call; one with more slots is more likely */
   route(tool: Pick<ToolRef, 'name' | 'range'>): string | undefined;
   isLive(pool: string): boolean;
-  /** whether any worker has served the name since this dispatcher started */
-  wasSeen(name: string): boolean;
   refresh(): Promise<void>;
   /** resolves at the first refresh after which every name is live */
   until(names: readonly string[], signal: AbortSignal): Promise<void>;
@@ -37,13 +35,11 @@ interface Snapshot {
 
 export function watchLiveTools(redis: Redis, names: Names): LiveTools {
   let snapshot = index([]);
-  const seen = new Set<string>();
   const waiting = new Set<() => void>();
 
   const refresh = async (): Promise<void> => {
     const known = new Map([...snapshot.pools].map(([pool, { manifests }]) => [pool, manifests]));
     snapshot = index(await readCatalog(redis, names, known));
-    for (const name of snapshot.tools.keys()) seen.add(name);
     for (const check of waiting) check();
   };
 
@@ -56,7 +52,6 @@ export function watchLiveTools(redis: Redis, names: Names): LiveTools {
     },
     route: (tool) => pickBySlots(poolsFor(tool, snapshot)),
     isLive: (pool) => snapshot.pools.has(pool),
-    wasSeen: (name) => seen.has(name),
     refresh,
     until: (wanted, signal) =>
       new Promise((resolve, reject) => {

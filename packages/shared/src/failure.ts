@@ -59,7 +59,7 @@ export const failureCodes = Object.keys(failures) as FailureCode[];
 export type Retry = 'never' | 'backoff' | { readonly afterMs: number };
 
 export interface CallErrorOptions {
-  /** default `never` */
+  /** default: what the table says of the code; where it says `classify`, `never` */
   retry?: Retry;
   /** how the model could repair the call */
   suggestion?: string;
@@ -79,7 +79,7 @@ export class CallError extends Error {
     super(message ?? failures[code].forModel, options.cause === undefined ? {} : { cause: options.cause });
     this.name = 'CallError';
     this.code = code;
-    this.retry = options.retry ?? 'never';
+    this.retry = options.retry ?? (failures[code].retry === 'backoff' ? 'backoff' : 'never');
     this.suggestion = options.suggestion;
     this.details = options.details;
   }

@@ -6,7 +6,7 @@ import { loadScript, type Redis } from './redis.ts';
 /** A larger notice carries only the key; the gatherer reads the ledger. */
 const maxNoticeBytes = 32 * 1024;
 
-/** Entries a settle script takes at once: 64 keep Redis busy for under half a millisecond. */
+/** Entries a settle script takes at once, so that none holds Redis up for long. */
 const maxBatch = 64;
 
 export interface Settlement {

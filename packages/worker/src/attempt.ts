@@ -4,7 +4,6 @@ import type { Clock } from '@callyard/shared/clock';
 import type { Ledger } from '@callyard/shared/ledger';
 import type { ToolSet } from '@callyard/shared/tool-set';
 import type { Logger } from 'pino';
-import type { AttemptAbort } from './attempt-abort.ts';
 import type { WorkerLimits } from './options.ts';
 import type { StuckHandlers } from './stuck.ts';
 
@@ -22,10 +21,9 @@ export interface Attempt {
   readonly firstPickUp: boolean;
   /** `Retry-After` waits so far: they spend no attempt, so they are counted apart */
   readonly retryAfters: number;
-  readonly pickedUpAt: number;
   readonly waits: readonly Wait[];
   /** aborts with what ends the attempt: an `Interruption`, or the `CallError` of a timeout */
-  readonly abort: AttemptAbort;
+  readonly abort: AbortController;
 }
 
 /** What the steps need of the worker they run in. */

@@ -1,7 +1,6 @@
 import { CallError } from '@callyard/shared/failure';
 import { inToolSpan } from '@callyard/shared/telemetry';
 import type { Tool, ToolContext } from '@callyard/shared/tool';
-import type { AttemptAbort } from './attempt-abort.ts';
 import { Interruption, type Attempt, type WorkerContext } from './attempt.ts';
 import { createFetch } from './fetch.ts';
 import { runIsolated } from './isolate.ts';
@@ -32,15 +31,15 @@ async function bounded(
   const late = () =>
     leftMs < timeoutMs
       ? new CallError('deadline_exceeded')
-      : new CallError('timeout', `The tool took longer than ${timeoutMs} ms.`, { retry: 'backoff' });
+      : new CallError('timeout', `The tool took longer than ${timeoutMs} ms.`);
   const timer = setTimeout(() => abort.abort(late()), Math.min(timeoutMs, leftMs));
   const ended = run();
   try {
-    return await endOrAbort(ended, abort, worker.limits.stuckAfterMs);
+    return await endOrAbort(ended, abort.signal, worker.limits.stuckAfterMs);
   } catch (error) {
     if (error instanceof Stuck) reportStuck(attempt, manifest.name, ended, worker);
     // Whatever a handler makes of its abort, the reason of the abort is what ended the attempt.
-    throw abort.aborted ? reasonOf(abort, manifest.policy.effects) : error;
+    throw abort.signal.aborted ? reasonOf(abort.signal, manifest.policy.effects) : error;
   } finally {
     clearTimeout(timer);
   }
@@ -50,20 +49,23 @@ async function bounded(
 class Stuck extends Error {}
 
 /** Settles with the handler, or rejects: at once when it ends after an abort, a grace later when it does not. */
-async function endOrAbort(ended: Promise<unknown>, abort: AttemptAbort, stuckAfterMs: number): Promise<unknown> {
+async function endOrAbort(ended: Promise<unknown>, signal: AbortSignal, stuckAfterMs: number): Promise<unknown> {
   let graceTimer: NodeJS.Timeout | undefined;
+  let onAbort: (() => void) | undefined;
   const stuck = new Promise<never>((_, reject) => {
-    abort.listen(() => {
+    onAbort = () => {
       graceTimer = setTimeout(() => reject(new Stuck()), stuckAfterMs);
-    });
+    };
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
   });
   try {
     const value = await Promise.race([ended, stuck]);
-    if (abort.aborted) throw abort.reason;
+    signal.throwIfAborted();
     return value;
   } finally {
     clearTimeout(graceTimer);
-    abort.listen(undefined);
+    if (onAbort) signal.removeEventListener('abort', onAbort);
   }
 }
 
@@ -76,18 +78,18 @@ function reportStuck({ envelope }: Attempt, tool: string, ended: Promise<unknown
 }
 
 /** A call that must not run twice cannot be handed back once it has started. */
-function reasonOf({ reason }: AttemptAbort, effects: string): unknown {
+function reasonOf(signal: AbortSignal, effects: string): unknown {
+  const reason: unknown = signal.reason;
   const handBack = reason instanceof Interruption && reason.kind === 'shutdown';
   return handBack && effects === 'at-most-once' ? new CallError('outcome_unknown') : reason;
 }
 
 function contextOf({ envelope, attempt, abort }: Attempt, { manifest }: Tool, worker: WorkerContext): ToolContext {
+  const { signal } = abort;
   return {
-    get signal() {
-      return abort.signal;
-    },
+    signal,
     get fetch() {
-      return createFetch({ hosts: manifest.policy.hosts, signal: abort.signal });
+      return createFetch({ hosts: manifest.policy.hosts, signal });
     },
     get log() {
       return worker.log.child({ job_id: envelope.key, tool: manifest.name, attempt });

@@ -1,9 +1,8 @@
-import type { AttemptAbort } from './attempt-abort.ts';
 import { Interruption } from './attempt.ts';
 
 /** The jobs this worker holds at the moment, and until when their locks are known to be ours. */
 export interface HeldJobs {
-  hold(key: string, abort: AttemptAbort): void;
+  hold(key: string, abort: AbortController): void;
   release(key: string): void;
   /** BullMQ renewed these locks */
   renewed(keys: readonly string[]): void;
@@ -20,7 +19,7 @@ export interface HeldJobs {
 }
 
 interface Held {
-  abort: AttemptAbort;
+  abort: AbortController;
   lockedUntil: number;
 }
 

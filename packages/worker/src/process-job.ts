@@ -3,7 +3,6 @@ import { failureOutcome, parseEnvelope, type Envelope, type Outcome } from '@cal
 import { failures } from '@callyard/shared/failure';
 import { inProcessSpan, type PickUp, type PickUpEnd } from '@callyard/shared/telemetry';
 import type { Attempt, Verdict, WorkerContext } from './attempt.ts';
-import { AttemptAbort } from './attempt-abort.ts';
 import type { HeldJobs } from './held-jobs.ts';
 import { runCall } from './run-call.ts';
 import { resume, type CallProgress } from './call-progress.ts';
@@ -25,7 +24,7 @@ export async function processJob(
   if (parsed.kind === 'too-new') return delay(job, token, tooNewDelayMs);
   if (parsed.kind === 'broken') return refuseBroken(job, token, pool, parsed.why, worker);
 
-  const abort = new AttemptAbort();
+  const abort = new AbortController();
   held.hold(key, abort);
   try {
     const attempt = attemptOf(job, parsed.envelope, token, pool, abort, worker.clock.now());
@@ -57,7 +56,7 @@ function attemptOf(
   envelope: Envelope,
   token: string,
   pool: string,
-  abort: AttemptAbort,
+  abort: AbortController,
   now: number,
 ): Attempt {
   return {
@@ -66,7 +65,6 @@ function attemptOf(
     token,
     lost: job.stalledCounter,
     firstPickUp: job.attemptsStarted <= 1,
-    pickedUpAt: now,
     abort,
     ...resume(now, job.progress, envelope),
   };

@@ -8,9 +8,9 @@ const againMs = 1_000;
 
 /**
  * Sends the outcome to the ledger and returns when it is on its way, not when it is answered: BullMQ's own script for
- * the job follows on the same connection, so Redis runs both in order and a call costs one round trip, not two
- * (a third more calls a second, `bench turns` at concurrency 256). The same lock fences both: a worker that lost the
- * job writes neither. An outcome that stands already is adopted by whoever reads the ledger.
+ * the job follows on the same connection, so Redis runs both in order and a call costs one round trip, not two.
+ * The same lock fences both: a worker that lost the job writes neither. An outcome that stands already is adopted by
+ * whoever reads the ledger.
  */
 export async function settle(outcome: Outcome, attempt: Attempt, worker: WorkerContext): Promise<void> {
   const { envelope, pool, token } = attempt;

@@ -53,6 +53,6 @@ export function summarize(results: readonly CaseResult[], elapsedMs: number): Re
 }
 
 /** Nearest rank; 0 where there is nothing to rank. */
-function percentile(sorted: readonly number[], share: number): number {
+export function percentile(sorted: readonly number[], share: number): number {
   return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? 0;
 }
