@@ -45,7 +45,13 @@ describe('what a handler may do', () => {
     const dispatcher = await yard.dispatcher();
     const { outcomes } = await dispatcher.execute([toolCall('patient')], { principal });
     expect(outcomes[0]).toMatchObject({ status: 'completed', value: 'now', attempts: 1 });
-    expect(outcomes[0]?.waits.map(({ reason }) => reason)).toEqual(['queue', 'retry_after', 'retry_after']);
+    expect(outcomes[0]?.waits.map(({ reason }) => reason)).toEqual([
+      'queue',
+      'retry_after',
+      'queue',
+      'retry_after',
+      'queue',
+    ]);
     expect(attempts).toEqual([1, 1, 1]);
   });
 

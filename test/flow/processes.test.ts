@@ -1,29 +1,8 @@
 import { spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
-import { principal, setup, toolCall, type Callyard } from '../support/setup.ts';
+import { principal, setup, toolCall } from '../support/setup.ts';
+import { watchStarts } from '../support/starts.ts';
 import { ended, workerProcesses } from '../support/worker-process.ts';
-
-/** Resolves when this many handlers have started since the watch began. */
-async function watchStarts(yard: Callyard) {
-  const subscriber = yard.redis.duplicate();
-  let count = 0;
-  let check = () => {};
-  subscriber.on('message', () => {
-    count += 1;
-    check();
-  });
-  await subscriber.subscribe(`{${yard.prefix}:0}:started`);
-  return {
-    reach: (wanted: number) =>
-      new Promise<void>((resolve) => {
-        check = () => {
-          if (count >= wanted) resolve();
-        };
-        check();
-      }),
-    stop: () => subscriber.disconnect(),
-  };
-}
 
 /** Whether a process runs; one that only waits to be reaped does not. */
 function isAlive(pid: number): boolean {

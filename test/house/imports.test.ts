@@ -85,7 +85,8 @@ describe('imports', () => {
   });
 
   it('name BullMQ at all only where its queue and its jobs are handled', () => {
-    const homes = /^packages\/(shared\/src\/queue|worker\/src\/(worker|process-job)|dispatcher\/src\/runs)\.ts$/;
+    const homes =
+      /^packages\/(shared\/src\/queue|worker\/src\/(worker|process-job|conclude)|dispatcher\/src\/runs)\.ts$/;
     expectKept(
       onlyIn(homes, ({ target }) => target.startsWith('bullmq')),
       packageFiles,

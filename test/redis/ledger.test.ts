@@ -107,21 +107,26 @@ describe('opening a call', () => {
   it('lets it go, or gives the outcome that stands', async () => {
     const { ledger, lock } = await ledgerOf();
     await lock('a.0.0', 'mine');
-    expect(await ledger.open('a.0.0', job, 0)).toEqual({ kind: 'go' });
+    expect(await ledger.open({ key: 'a.0.0', job, startMarkMs: 0, admission: undefined })).toEqual({ kind: 'go' });
     await ledger.settle(settlement(outcome('a.0.0')));
-    expect(await ledger.open('a.0.0', job, 0)).toMatchObject({ kind: 'settled', outcome: { key: 'a.0.0' } });
+    expect(await ledger.open({ key: 'a.0.0', job, startMarkMs: 0, admission: undefined })).toMatchObject({
+      kind: 'settled',
+      outcome: { key: 'a.0.0' },
+    });
   });
 
   it('tells a worker that the job is no longer its own', async () => {
     const { ledger, lock } = await ledgerOf();
     await lock('a.0.0', 'other');
-    expect(await ledger.open('a.0.0', job, 0)).toEqual({ kind: 'stale' });
+    expect(await ledger.open({ key: 'a.0.0', job, startMarkMs: 0, admission: undefined })).toEqual({ kind: 'stale' });
   });
 
   it('lets an at-most-once call start once', async () => {
     const { ledger, lock } = await ledgerOf();
     await lock('a.0.0', 'mine');
-    expect(await ledger.open('a.0.0', job, 60_000)).toEqual({ kind: 'go' });
-    expect(await ledger.open('a.0.0', job, 60_000)).toEqual({ kind: 'started' });
+    expect(await ledger.open({ key: 'a.0.0', job, startMarkMs: 60_000, admission: undefined })).toEqual({ kind: 'go' });
+    expect(await ledger.open({ key: 'a.0.0', job, startMarkMs: 60_000, admission: undefined })).toEqual({
+      kind: 'started',
+    });
   });
 });

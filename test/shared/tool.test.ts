@@ -108,6 +108,8 @@ describe('defining a tool', () => {
       requires: [],
       effects: 'idempotent',
       hosts: [],
+      upstreamKey: 'tool',
+      limits: [],
       sequential: false,
       isolate: false,
     });

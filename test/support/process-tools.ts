@@ -45,6 +45,20 @@ export const longNapFirst = defineTool({
   },
 });
 
+export const sharedRest = defineTool({
+  name: 'shared_rest',
+  version: '1.0.0',
+  description: 'Rests for a minute when it is run first, and answers at once when it is run again',
+  parameters: Type.Object({}),
+  policy: { timeoutMs: 120_000, effects: 'none', cache: { ttlMs: 60_000, scope: 'shared' } },
+  async handler(_args, ctx) {
+    const starts = await redis.incr(`{${prefix}:0}:rests`);
+    await note(ctx);
+    if (starts === 1) await delay(60_000, undefined, { signal: ctx.signal });
+    return { pid: process.pid };
+  },
+});
+
 export const napOnce = defineTool({
   name: 'nap_once',
   version: '1.0.0',

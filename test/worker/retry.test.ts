@@ -10,6 +10,8 @@ const policy: Policy = {
   requires: [],
   effects: 'idempotent',
   hosts: [],
+  upstreamKey: 'tool',
+  limits: [],
   sequential: false,
   isolate: false,
 };

@@ -1,3 +1,4 @@
+import { neverFits } from '@callyard/shared/admission/resolve-limits';
 import type { Envelope, Outcome, OutcomeError } from '@callyard/shared/call';
 import type { Clock } from '@callyard/shared/clock';
 import { failures } from '@callyard/shared/failure';
@@ -5,6 +6,7 @@ import type { Ledger } from '@callyard/shared/ledger';
 import type { CallQueues } from '@callyard/shared/queue';
 import { startSendSpan } from '@callyard/shared/telemetry';
 import type { Logger } from 'pino';
+import { tooCostly, type LimitOptions } from './call-limits.ts';
 import { envelopeOf, outcomeHere, type RunFrame } from './envelope.ts';
 import type { Gather } from './gather.ts';
 import type { LiveTools } from './live-tools.ts';
@@ -33,6 +35,7 @@ export interface CallsOptions {
   unservedMs: number;
   sweepMs: number;
   ledgerTtlMs: number;
+  limits: LimitOptions;
 }
 
 /** A call on its way. `pool` is absent while no live pool serves its tool. */
@@ -90,15 +93,15 @@ export class Calls {
   }
 
   #envelope(frame: RunFrame, turn: number, index: number, proposed: ProposedCall, of: number): Envelope {
-    return envelopeOf(frame, { turn, index, of }, proposed, {
-      replyTo: this.#options.dispatcher,
-      enqueuedAt: this.#options.clock.now(),
-    });
+    const { dispatcher: replyTo, clock, limits } = this.#options;
+    return envelopeOf(frame, { turn, index, of }, proposed, { replyTo, enqueuedAt: clock.now() }, limits);
   }
 
   async #runOne(frame: RunFrame, turn: number, index: number, proposed: ProposedCall, of: number): Promise<Outcome> {
     const envelope = this.#envelope(frame, turn, index, proposed, of);
     if ('error' in proposed) return this.#refuseOne(envelope, proposed.error);
+    const beyond = neverFits(envelope.limits);
+    if (beyond) return this.#refuseOne(envelope, tooCostly(beyond));
     if (frame.signal.aborted) return outcomeHere(envelope, errorOf(frame.signal));
     return this.#send(frame, envelope);
   }
@@ -160,7 +163,7 @@ export class Calls {
     sent.unservedSince ??= clock.now();
     if (sent.pool !== undefined) {
       // A worker that stops, or died a moment ago, may still hold the job: then it cannot be withdrawn yet.
-      if (!(await queues.withdraw(sent.pool, sent.envelope.key))) return;
+      if (!(await queues.withdraw(sent.pool, sent.envelope))) return;
       sent.envelope = { ...sent.envelope, takeover: true };
       sent.pool = undefined;
     }
@@ -178,7 +181,7 @@ export class Calls {
       const ttlMs = Math.max(0, envelope.deadlineAt - clock.now()) + ledgerTtlMs;
       const settled = await ledger.settle({ outcome, text: JSON.stringify(outcome), ttlMs, replyTo: '' }).done;
       if (settled.kind !== 'stale') gather.settle(settled.outcome);
-      if (sent.pool !== undefined) await queues.withdraw(sent.pool, envelope.key);
+      if (sent.pool !== undefined) await queues.withdraw(sent.pool, envelope);
     };
     settle().catch((failure: unknown) =>
       log.error({ err: failure, job_id: envelope.key }, 'a call could not be settled'),

@@ -2,6 +2,7 @@ import { startClock, type Clock } from '@callyard/shared/clock';
 import { configDefaults, type DispatcherConfig } from '@callyard/shared/config';
 import { createLedger } from '@callyard/shared/ledger';
 import { createLogger } from '@callyard/shared/log';
+import { loadLimitRules, readLimitRules, type LimitRule } from '@callyard/shared/admission/limit-rules';
 import { createNames } from '@callyard/shared/names';
 import { createCallQueues } from '@callyard/shared/queue';
 import { connectRedis, openRedis } from '@callyard/shared/redis';
@@ -15,6 +16,10 @@ import type { Model } from './model.ts';
 export interface DispatcherOptions extends Partial<DispatcherConfig> {
   /** asked by runs that bring none of their own */
   model?: Model;
+  /** default: those of `limitsFile`, or none beside what tools declare */
+  limits?: readonly LimitRule[];
+  /** role → share of its users against those of others; default 1 each */
+  weights?: Readonly<Record<string, number>>;
   /** default: JSON lines on standard output */
   log?: Logger;
 }
@@ -31,9 +36,12 @@ export interface Connected {
 }
 
 export async function connectDispatcher(dispatcher: string, options: DispatcherOptions): Promise<Connected> {
-  const { model, log: ownLog, ...given } = options;
+  const { model, log: ownLog, limits: ownLimits, weights: ownWeights, ...given } = options;
+  const own = { ...(ownLimits && { limits: ownLimits }), ...(ownWeights && { weights: ownWeights }) };
   const config: DispatcherConfig = { ...configDefaults('dispatcher'), ...given };
   const log = (ownLog ?? createLogger({ name: 'callyard-dispatcher', level: config.logLevel })).child({ dispatcher });
+  const file = config.limitsFile === '' ? undefined : loadLimitRules(config.limitsFile);
+  const rules = readLimitRules({ limits: file?.limits ?? [], weights: file?.weights ?? {}, ...own });
   const names = createNames(config.prefix);
   const redis = await openRedis({ url: config.redisUrl, name: `callyard-dispatcher:${dispatcher}`, log });
   const subscriber = connectRedis({ url: config.redisUrl, name: `callyard-dispatcher:${dispatcher}:notices`, log });
@@ -43,7 +51,8 @@ export async function connectDispatcher(dispatcher: string, options: DispatcherO
   const gather = await startGather({ subscriber, names, ledger, dispatcher, sweepMs: config.sweepMs, log });
   const live = watchLiveTools(redis, names);
   const stopFollowing = await followCatalog(live, subscriber, names.catalogChannel, config.sweepMs, log);
-  const calls = new Calls({ ...config, queues, ledger, gather, live, clock, log, dispatcher });
+  const limits = { rules, fairShare: config.fairShare, maxArgumentBytes: config.maxArgumentBytes };
+  const calls = new Calls({ ...config, queues, ledger, gather, live, clock, log, dispatcher, limits });
   return {
     model,
     config,

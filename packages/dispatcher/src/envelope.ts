@@ -1,6 +1,7 @@
 import { callKey, failureOutcome, type Envelope, type Outcome, type OutcomeError } from '@callyard/shared/call';
 import type { Principal } from '@callyard/shared/principal';
 import { activeTraceId } from '@callyard/shared/telemetry';
+import { admissionFields, type LimitOptions } from './call-limits.ts';
 import type { ProposedCall } from './read-calls.ts';
 
 /** What the calls of a run have in common. */
@@ -22,6 +23,7 @@ export function envelopeOf(
   { turn, index, of }: Pick<Envelope, 'turn' | 'index' | 'of'>,
   proposed: ProposedCall,
   sending: Pick<Envelope, 'replyTo' | 'enqueuedAt'>,
+  limits: LimitOptions,
 ): Envelope {
   const { runId, conversationId, principal, deadlineAt, takeover } = frame;
   const { id, function: call } = proposed.call;
@@ -45,7 +47,7 @@ export function envelopeOf(
       schemaHash: tool?.manifest.schemaHash ?? '',
     },
     class: frame.class,
-    limits: [],
+    ...(tool ? admissionFields(tool.manifest, principal, call.arguments, limits) : { limits: [] }),
     idempotencyKey: key,
     ...(takeover ? { takeover } : {}),
     deadlineAt,

@@ -97,6 +97,8 @@ function endAfter(last: Turn | undefined, history: RunHistory, options: LoopOpti
   const { limits, frame, mode } = options;
   if (frame.signal.aborted) throw frame.signal.reason;
   if (!last) return undefined;
+  // Its worker may notice the deadline, which is the run's, a moment before the timer here does.
+  if (last.outcomes?.some(({ error }) => error?.code === 'deadline_exceeded')) throw new RunOver('deadline_exceeded');
   const { stop, message } = last.response;
   if (stop === 'length')
     return { state: 'failed', stop: 'truncated', error: 'the response was cut at its maximum length' };

@@ -13,11 +13,12 @@
  * outcome      the one result of a call: completed, failed, refused or cancelled
  * ledger       where outcomes are written, once each
  * admission    the decision that a call may start now, must wait, or is refused
- * lane         the line in which the waiting calls of one user stand
+ * lane         the line in which the waiting calls of one user stand, in one pool and class and under the same limits
  */
 import Type from 'typebox';
 import { Compile } from 'typebox/compile';
 import { failureCodes, failures, type FailureCode } from './failure.ts';
+import { ResolvedLimit } from './admission/resolved-limit.ts';
 import { Principal } from './principal.ts';
 
 /** What a process needs to know of a call's place in a run. */
@@ -44,6 +45,13 @@ export const ToolRef = Type.Object({
 });
 export type ToolRef = Type.Static<typeof ToolRef>;
 
+/** Present where the call is admitted through a lane. */
+const Lane = Type.Object({
+  weight: Type.Number({ exclusiveMinimum: 0, description: 'share of its user against those of others' }),
+  upstream: Type.String({ maxLength: 64, description: 'the bucket that a `Retry-After` blocks' }),
+  cacheId: Type.Optional(Type.String({ maxLength: 256, description: 'where its result is kept, if it may be' })),
+});
+
 /** Envelope v1: the data of a job. Unknown fields are ignored; what a worker must understand raises `v`. */
 export const Envelope = Type.Object({
   v: Type.Literal(1),
@@ -62,7 +70,8 @@ export const Envelope = Type.Object({
   }),
   tool: ToolRef,
   class: Type.Union([Type.Literal('interactive'), Type.Literal('batch')]),
-  limits: Type.Array(Type.Object({}), { description: 'the resolved limits that apply; none are declared yet' }),
+  limits: Type.Array(ResolvedLimit, { description: 'the limits that apply, resolved for this call' }),
+  lane: Type.Optional(Lane),
   idempotencyKey: Text(256),
   replayOf: Type.Optional(Text(256)),
   takeover: Type.Optional(Type.Boolean({ description: 'the key may be settled already: ask the ledger first' })),
@@ -86,7 +95,7 @@ export type OutcomeError = Omit<Type.Static<typeof OutcomeError>, 'code'> & { co
 
 /** Why a call did not run yet, and for how long. */
 export interface Wait {
-  reason: 'queue' | 'retry' | 'retry_after' | 'shutdown';
+  reason: 'queue' | 'retry' | 'retry_after' | 'shutdown' | 'rate' | 'concurrency' | 'share' | 'same_call';
   ms: number;
 }
 

@@ -70,6 +70,7 @@ export const WorkerConfig = Type.Object({
     2_000,
     'how often a worker says that it lives; it counts as gone after three',
   ),
+  sweepMs: ms('CALLYARD_SWEEP_MS', 1_000, 'how often what dead workers held is looked for'),
   maxResultBytes: count('CALLYARD_MAX_RESULT_BYTES', 262_144, 'larger results fail as result_too_large'),
 });
 export type WorkerConfig = Static<typeof WorkerConfig>;
@@ -86,6 +87,16 @@ export const DispatcherConfig = Type.Object({
     10_000,
     'a call whose tool nobody serves any more is tool_unavailable after this',
   ),
+  fairShare: Type.Boolean({
+    env: 'CALLYARD_FAIR_SHARE',
+    default: true,
+    description: "whether users share a pool's slots fairly while calls wait",
+  }),
+  limitsFile: Type.String({
+    env: 'CALLYARD_LIMITS_FILE',
+    default: '',
+    description: 'a JSON file of limits by role, user, owner and tool, and of weights by role',
+  }),
   sweepMs: ms('CALLYARD_SWEEP_MS', 1_000, 'how often the catalog and missing outcomes are looked at'),
 });
 export type DispatcherConfig = Static<typeof DispatcherConfig>;

@@ -61,6 +61,8 @@ export type Retry = 'never' | 'backoff' | { readonly afterMs: number };
 export interface CallErrorOptions {
   /** default: what the table says of the code; where it says `classify`, `never` */
   retry?: Retry;
+  /** when the model may try again, where nothing here does; default: what `retry` says */
+  retryAfterMs?: number;
   /** how the model could repair the call */
   suggestion?: string;
   /** small JSON for the model; capped with the outcome */
@@ -72,6 +74,7 @@ export interface CallErrorOptions {
 export class CallError extends Error {
   readonly code: FailureCode;
   readonly retry: Retry;
+  readonly retryAfterMs: number | undefined;
   readonly suggestion: string | undefined;
   readonly details: unknown;
 
@@ -80,6 +83,7 @@ export class CallError extends Error {
     this.name = 'CallError';
     this.code = code;
     this.retry = options.retry ?? (failures[code].retry === 'backoff' ? 'backoff' : 'never');
+    this.retryAfterMs = options.retryAfterMs ?? (typeof this.retry === 'object' ? this.retry.afterMs : undefined);
     this.suggestion = options.suggestion;
     this.details = options.details;
   }

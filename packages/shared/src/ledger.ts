@@ -1,3 +1,4 @@
+import { laneText, type AdmissionCall } from './admission/admission-call.ts';
 import { batchByTick, type Underway } from './batch.ts';
 import { parseOutcome, type Outcome } from './call.ts';
 import type { Names } from './names.ts';
@@ -19,6 +20,8 @@ export interface Settlement {
   replyTo: string;
   /** the job that must still be ours; absent for the gatherer */
   job?: JobFence;
+  /** what admission is to take back; `started` keeps what a start costs */
+  admitted?: { call: AdmissionCall; started: boolean } | undefined;
 }
 
 /** A worker's hold on a job: BullMQ's lock token. */
@@ -30,19 +33,46 @@ export interface JobFence {
 /** The first write wins; the loser adopts it, unless it lost the job and there is no outcome yet. */
 export type Settled = { kind: 'written' | 'adopted'; outcome: Outcome } | { kind: 'stale' };
 
-export type Opened = { kind: 'go' } | { kind: 'stale' } | { kind: 'started' } | { kind: 'settled'; outcome: Outcome };
+export type Opened =
+  | { kind: 'go' | 'stale' | 'started' | 'follow' }
+  | { kind: 'cached'; value: unknown }
+  | { kind: 'settled'; outcome: Outcome }
+  | { kind: 'wait'; bucket: string; afterMs?: number }
+  | ({ kind: 'refused' } & Refusal);
+
+/** What admission says of a call that is not to wait. */
+export interface Refusal {
+  refused: 'rate_limited' | 'quota_exceeded';
+  bucket: string;
+  /** when it could start */
+  afterMs?: number;
+  /** what is left of a quota */
+  left?: number;
+}
+
+export interface Opening {
+  key: string;
+  /** the job that must still be ours */
+  job: JobFence;
+  /** > 0 marks the call as started, for this long */
+  startMarkMs: number;
+  /** asks admission and the cache, too */
+  admission: AdmissionCall | undefined;
+  /** a cached value with less than this to live is stale; default 0 */
+  staleMs?: number;
+}
 
 /** Where outcomes are written, once each. */
 export interface Ledger {
   settle(settlement: Settlement): Underway<Settled>;
   /** The standing outcomes, in the order of the keys. */
   read(keys: readonly string[]): Promise<(Outcome | undefined)[]>;
-  /** Asks whether a call may start; `startMarkMs` > 0 also marks it as started. */
-  open(key: string, job: JobFence, startMarkMs: number): Promise<Opened>;
+  /** Asks whether a call may start. */
+  open(opening: Opening): Promise<Opened>;
 }
 
 const settleScript = loadScript('./settle-2n.lua', import.meta.url);
-const openScript = loadScript('./open-3.lua', import.meta.url);
+const openScript = loadScript('./open-4.lua', import.meta.url);
 
 export function createLedger(redis: Redis, names: Names): Ledger {
   const write = (batch: Settlement[]): Promise<Settled[]> => {
@@ -50,14 +80,15 @@ export function createLedger(redis: Redis, names: Names): Ledger {
       names.outcome(outcome.key),
       job ? names.jobLock(job.pool, outcome.key) : names.outcome(outcome.key),
     ]);
-    const args = batch.flatMap(({ outcome, text, ttlMs, replyTo, job }) => [
+    const args = batch.flatMap(({ outcome, text, ttlMs, replyTo, job, admitted }) => [
       job?.token ?? '',
       Math.max(1, Math.ceil(ttlMs)),
       text,
       replyTo === '' ? '' : names.noticeChannel(replyTo),
       Buffer.byteLength(text) > maxNoticeBytes ? JSON.stringify(outcome.key) : '',
+      admitted ? `${admitted.call.about.p} ${outcome.key} ${admitted.started ? 1 : 0}` : '',
     ]);
-    return settleScript(redis, keys, args).then((answers) =>
+    return settleScript(redis, keys, [names.tag, ...args]).then((answers) =>
       batch.map((settlement, i) => readSettled(settlement, (answers as string[])[i] ?? '')),
     );
   };
@@ -68,14 +99,21 @@ export function createLedger(redis: Redis, names: Names): Ledger {
       const texts = await redis.mget(keys.map((key) => names.outcome(key)));
       return texts.map((text) => (text === null ? undefined : parseOutcome(text)));
     },
-    async open(key, { pool, token }, startMarkMs) {
-      const keys = [names.outcome(key), names.jobLock(pool, key), names.startMark(key)];
-      const answer = (await openScript(redis, keys, [token, Math.ceil(startMarkMs)])) as string;
-      if (answer === '') return { kind: 'go' };
-      if (answer === 'stale' || answer === 'started') return { kind: answer };
-      return { kind: 'settled', outcome: parseOutcome(answer) };
+    async open({ key, job: { pool, token }, startMarkMs, admission, staleMs = 0 }) {
+      const keys = [names.outcome(key), names.jobLock(pool, key), names.startMark(key), names.tag];
+      const asked =
+        admission && JSON.stringify({ p: pool, call: laneText(admission), about: admission.about, staleMs });
+      const answer = await openScript(redis, keys, [token, Math.ceil(startMarkMs), asked ?? '']);
+      return readOpened(answer as [Opened['kind'], string]);
     },
   };
+}
+
+function readOpened([kind, text]: [Opened['kind'], string]): Opened {
+  if (kind === 'settled') return { kind, outcome: parseOutcome(text) };
+  if (kind === 'cached') return { kind, value: JSON.parse(text) };
+  if (kind !== 'wait' && kind !== 'refused') return { kind };
+  return { kind, ...(JSON.parse(text) as object) } as Opened;
 }
 
 function readSettled({ outcome, text }: Settlement, answer: string): Settled {

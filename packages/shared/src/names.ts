@@ -3,6 +3,8 @@
  * Redis Cluster; an owner's keys live in one shard, of which there is one today.
  */
 export interface Names {
+  /** the hash tag: scripts make the keys of admission from it, see admission/lib */
+  readonly tag: string;
   /** BullMQ's own `prefix` */
   readonly bullPrefix: string;
   /** queue of the calls of a pool */
@@ -12,12 +14,16 @@ export interface Names {
   outcome(key: string): string;
   /** set when an `at-most-once` call starts */
   startMark(key: string): string;
+  /** result of an equal call; ids are made in cache.ts */
+  cached(id: string): string;
   /** ZSET of live workers by the time at which their heartbeat ends */
   readonly workers: string;
   /** the manifests a pool serves */
   manifests(pool: string): string;
   /** channel: a worker came or went */
   readonly catalogChannel: string;
+  /** channel: the pump is to wake up, a bucket was blocked */
+  readonly admissionChannel: string;
   /** channel of one dispatcher's notices */
   noticeChannel(dispatcher: string): string;
 }
@@ -26,14 +32,17 @@ export interface Names {
 export function createNames(prefix = 'callyard', shard = 0): Names {
   const tag = `{${prefix}:${shard}}`;
   return {
+    tag,
     bullPrefix: tag,
     queue: queueName,
     jobLock: (pool, key) => `${tag}:${queueName(pool)}:${key}:lock`,
     outcome: (key) => `${tag}:outcome:${key}`,
     startMark: (key) => `${tag}:started:${key}`,
+    cached: (id) => `${tag}:cache:${id}`,
     workers: `${tag}:workers`,
     manifests: (pool) => `${tag}:manifests:${pool}`,
     catalogChannel: `${tag}:catalog`,
+    admissionChannel: `${tag}:admission`,
     noticeChannel: (dispatcher) => `${tag}:notice:${dispatcher}`,
   };
 }

@@ -17,6 +17,21 @@ const HostObject = Type.Object(
 /** A host `ctx.fetch` may reach; `internal` lets it have a private address. */
 const Host = Type.Union([HostName, HostObject]);
 
+/** Results of equal calls may be kept: only where a call changes nothing. */
+export const CachePolicy = Type.Object(
+  {
+    ttlMs: Ms({ description: 'a result is fresh for this long', minimum: 1 }),
+    scope: Type.Union([Type.Literal('user'), Type.Literal('owner'), Type.Literal('shared')], {
+      default: 'user',
+      description: 'who may get the result of whom',
+    }),
+    staleIfErrorMs: Ms({ description: 'and for this long after, where the tool fails', default: 0 }),
+    maxBytes: Type.Integer({ minimum: 1, default: 65_536, description: 'larger results are not kept' }),
+  },
+  { additionalProperties: false },
+);
+export type CachePolicy = Type.Static<typeof CachePolicy>;
+
 /** How a tool wants to be run. The running worker's copy decides, never the sender's. */
 export const Policy = Type.Object(
   {
@@ -39,6 +54,13 @@ export const Policy = Type.Object(
       description: '`at-most-once` is never started twice: attempts is 1, a dead worker means `outcome_unknown`',
     }),
     hosts: Type.Array(Host, { default: [], description: 'what `ctx.fetch` may reach; nothing by default' }),
+    upstreamKey: Type.Union([Type.Literal('tool'), Type.Literal('user')], {
+      default: 'tool',
+      description:
+        "whose key the service behind the tool counts: a `Retry-After` blocks the tool, or one user's calls of it",
+    }),
+    limits: Type.Array(Type.Any(), { default: [], description: 'rates, concurrency and quotas' }),
+    cache: Type.Optional(CachePolicy),
     sequential: Type.Boolean({ default: false, description: 'a turn that holds this tool runs its calls one by one' }),
     isolate: Type.Boolean({ default: false, description: 'run the handler in a child process that can be killed' }),
   },
@@ -47,7 +69,8 @@ export const Policy = Type.Object(
 export type Policy = Type.Static<typeof Policy>;
 
 /** What an author writes: everything is optional. */
-export type PolicyInput = Partial<Omit<Policy, 'retry' | 'hosts'>> & {
+export type PolicyInput = Partial<Omit<Policy, 'retry' | 'hosts' | 'cache'>> & {
+  cache?: Pick<CachePolicy, 'ttlMs'> & Partial<CachePolicy>;
   retry?: Partial<Policy['retry']>;
   hosts?: (string | { host: string; internal?: boolean })[];
 };
@@ -56,6 +79,8 @@ export type PolicyInput = Partial<Omit<Policy, 'retry' | 'hosts'>> & {
 export function readPolicy(input: PolicyInput): { policy: Policy; problems: string[] } {
   const policy = Value.Default(Policy, Value.Clone(input)) as Policy;
   const problems = problemsOf(policy, Policy).map(({ pointer, problem }) => `policy${pointer}: ${problem}`);
+  if (policy.cache && policy.effects !== 'none')
+    problems.push(`policy/cache: results are kept only of tools with effects: 'none', not '${policy.effects}'`);
   if (problems.length === 0 && policy.effects === 'at-most-once') policy.retry.attempts = 1;
   return { policy, problems };
 }

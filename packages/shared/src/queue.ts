@@ -1,4 +1,6 @@
-import { Queue } from 'bullmq';
+import { Job, Queue } from 'bullmq';
+import { admissionCall } from './admission/admission-call.ts';
+import { createAdmission, enterArguments, enterScript } from './admission/admission.ts';
 import { batchByTick } from './batch.ts';
 import type { Envelope } from './call.ts';
 import type { Names } from './names.ts';
@@ -17,13 +19,15 @@ const maxBulk = 200;
 export interface CallQueues {
   /** Adds a job; the key is its id, so a second add of a key that is there changes nothing. */
   add(pool: string, job: CallJob): Promise<void>;
-  /** Takes a job back. False when a worker holds it. */
-  withdraw(pool: string, key: string): Promise<boolean>;
+  /** Takes a job back, and what it held or where it waited. False when a worker holds it. */
+  withdraw(pool: string, envelope: Envelope): Promise<boolean>;
   close(): Promise<void>;
 }
 
 export function createCallQueues(redis: Redis, names: Names): CallQueues {
   const pools = new Map<string, { queue: Queue; add: (job: CallJob) => Promise<void> }>();
+  const admission = createAdmission(redis, names);
+  enterScript.define(redis);
 
   const open = (pool: string) => {
     const queue = new Queue(names.queue(pool), {
@@ -33,7 +37,9 @@ export function createCallQueues(redis: Redis, names: Names): CallQueues {
     });
     queue.on('error', () => {}); // the connection logs its own losses
     const addBulk = async (jobs: CallJob[]): Promise<void[]> => {
-      await queue.addBulk(jobs.map(toBullJob));
+      const admitted = jobs.flatMap(({ envelope }) => admissionCall(envelope, pool) ?? []);
+      if (admitted.length === 0) await queue.addBulk(jobs.map(toBullJob));
+      else await addAndEnter(queue, jobs, enterArguments(pool, admitted, 'new'), names.tag);
       return [];
     };
     const batched = batchByTick(addBulk, maxBulk);
@@ -45,11 +51,34 @@ export function createCallQueues(redis: Redis, names: Names): CallQueues {
 
   return {
     add: (pool, job) => at(pool).add(job),
-    withdraw: async (pool, key) => (await at(pool).queue.remove(key)) === 1,
+    async withdraw(pool, envelope) {
+      if ((await at(pool).queue.remove(envelope.key)) !== 1) return false;
+      const admitted = admissionCall(envelope, pool);
+      if (admitted) await admission.leave(admitted, 'unstarted');
+      return true;
+    },
     async close() {
       await Promise.all([...pools.values()].map(({ queue }) => queue.close()));
     },
   };
+}
+
+/**
+ * Adds jobs and takes them into admission in one transaction: nobody sees a job that admission has not spoken on, and a
+ * process that dies on the way leaves nothing.
+ */
+async function addAndEnter(queue: Queue, jobs: readonly CallJob[], enter: string[], tag: string): Promise<void> {
+  const client = await queue.getBackend().client;
+  const transaction = client.multi();
+  for (const { name, data, opts } of jobs.map(toBullJob)) {
+    void new Job(queue, name, data, opts, opts.jobId).addJob(transaction);
+  }
+  void transaction.runCommand(enterScript.name, [1, tag, ...enter]);
+  const results = (await transaction.exec()) ?? [];
+  const failed = results.map(([error]) => error).find((error) => error !== null);
+  if (!failed) return;
+  await Promise.all(jobs.map(({ envelope }) => queue.remove(envelope.key)));
+  throw failed;
 }
 
 /** Options are few, as Redis decodes and encodes each of them for every job; what all jobs share, the worker sets. */

@@ -107,13 +107,35 @@ export function hideCredentials(url: string): string {
 /** A Lua script beside the module that uses it, named after its number of keys: `settle-2.lua`. */
 export type Script = (redis: Redis, keys: string[], args: (string | number)[]) => Promise<unknown>;
 
+/** A script that joins a transaction: to be defined on the connection, then run by name with the arguments. */
+export interface ScriptInTransaction {
+  name: string;
+  define(redis: Redis): void;
+}
+
 /** Loads a script by SHA, falling back to its text once where Redis does not know it yet. */
 export function loadScript(file: string, base: string): Script {
-  const lua = readFileSync(new URL(file, base), 'utf8');
-  const name = `callyard_${file.replace(/\W/g, '_')}`;
+  const { name, define } = scriptInTransaction(file, base);
   return (redis, keys, args) => {
+    define(redis);
     const commands = redis as unknown as Record<string, ((...parts: unknown[]) => Promise<unknown>) | undefined>;
-    if (!commands[name]) redis.defineCommand(name, { lua });
     return commands[name]?.(keys.length, ...keys, ...args) ?? Promise.reject(new Error(`no script ${file}`));
   };
+}
+
+export function scriptInTransaction(file: string, base: string): ScriptInTransaction {
+  const lua = readScript(new URL(file, base));
+  const name = `callyard_${file.replace(/\W/g, '_')}`;
+  return {
+    name,
+    define(redis) {
+      if (!(name in redis)) redis.defineCommand(name, { lua });
+    },
+  };
+}
+
+/** A line `-- @include other.lua` stands for that file, found beside the one that includes it. */
+function readScript(file: URL): string {
+  const lua = readFileSync(file, 'utf8');
+  return lua.replace(/^-- @include (\S+)$/gm, (_, included: string) => readFileSync(new URL(included, file), 'utf8'));
 }

@@ -1,26 +1,46 @@
 --[[
-  Writes outcomes into the ledger, once each, and tells whoever waits for them.
+  Writes outcomes into the ledger, once each, tells whoever waits for them, gives back what the calls held, and lets
+  the next ones start: they are in `wait` before BullMQ's own script finishes the job and fetches another.
 
   KEYS, two for each outcome i = 1..n
     KEYS[2i-1]  outcome of the call
     KEYS[2i]    BullMQ's lock of the job
-  ARGV, five for each outcome
-    ARGV[5i-4]  the lock token that must still be ours, or '' for a writer without a job (the gatherer)
-    ARGV[5i-3]  how long the outcome is kept, ms
-    ARGV[5i-2]  the outcome, JSON
-    ARGV[5i-1]  channel of the notice, or ''
-    ARGV[5i]    the notice: '' for the outcome itself, else its key as JSON
+  ARGV
+    ARGV[1]     the hash tag of the installation, from which the keys of admission are made
+  ARGV, six for each outcome
+    ARGV[6i-4]  the lock token that must still be ours, or '' for a writer without a job (the gatherer)
+    ARGV[6i-3]  how long the outcome is kept, ms
+    ARGV[6i-2]  the outcome, JSON
+    ARGV[6i-1]  channel of the notice, or ''
+    ARGV[6i]    the notice: '' for the outcome itself, else its key as JSON
+    ARGV[6i+1]  `<pool> <key> <did the handler start: 0 | 1>` of a call that was admitted, else ''
   Returns one entry for each outcome
     ''          written
     'stale'     not written: the job is no longer ours
     JSON        not written: the outcome that stands already
 ]]
-local answers, channels, notices = {}, {}, {}
+local tag = ARGV[1]
+-- @include admission/lib/now.lua
+-- @include admission/lib/later.lua
+-- @include admission/lib/bullmq.lua
+-- @include admission/lib/buckets.lua
+-- @include admission/lib/lanes.lua
+-- @include admission/lib/serve.lua
+local answers, channels, notices, left = {}, {}, {}, {}
+
+local function leave(admitted)
+  local pool, key, started = admitted:match('^(%S+) (%S+) (%d)$')
+  giveBack(pool, key, started == '1')
+  if not left[pool] then
+    left[pool] = true
+    left[#left + 1] = pool
+  end
+end
 
 for i = 1, #KEYS / 2 do
   local outcomeKey, lockKey = KEYS[2 * i - 1], KEYS[2 * i]
-  local token, ttl, outcome = ARGV[5 * i - 4], ARGV[5 * i - 3], ARGV[5 * i - 2]
-  local channel, notice = ARGV[5 * i - 1], ARGV[5 * i]
+  local token, ttl, outcome = ARGV[6 * i - 4], ARGV[6 * i - 3], ARGV[6 * i - 2]
+  local channel, notice, admitted = ARGV[6 * i - 1], ARGV[6 * i], ARGV[6 * i + 1]
 
   if token ~= '' and redis.call('GET', lockKey) ~= token then
     answers[i] = redis.call('GET', outcomeKey) or 'stale'
@@ -34,11 +54,13 @@ for i = 1, #KEYS / 2 do
       end
       table.insert(notices[channel], notice == '' and outcome or notice)
     end
+    if admitted ~= '' then leave(admitted) end
   end
 end
 
 for _, channel in ipairs(channels) do
   redis.call('PUBLISH', channel, '[' .. table.concat(notices[channel], ',') .. ']')
 end
+if #left > 0 then serve(left) end
 
 return answers

@@ -1,9 +1,13 @@
+import type { Admission } from '@callyard/shared/admission/admission';
+import type { AdmissionCall } from '@callyard/shared/admission/admission-call';
+import type { Cache } from '@callyard/shared/cache';
 import type { Envelope, Outcome, Wait } from '@callyard/shared/call';
 import type { CallError } from '@callyard/shared/failure';
 import type { Clock } from '@callyard/shared/clock';
-import type { Ledger } from '@callyard/shared/ledger';
+import type { Ledger, Refusal } from '@callyard/shared/ledger';
 import type { ToolSet } from '@callyard/shared/tool-set';
 import type { Logger } from 'pino';
+import type { Blocks } from './blocks.ts';
 import type { WorkerLimits } from './options.ts';
 import type { StuckHandlers } from './stuck.ts';
 
@@ -22,15 +26,26 @@ export interface Attempt {
   /** `Retry-After` waits so far: they spend no attempt, so they are counted apart */
   readonly retryAfters: number;
   readonly waits: readonly Wait[];
+  /** what admission decides on; absent where it has nothing to say. `open` adds limits that only this worker knows */
+  admission: AdmissionCall | undefined;
+  /** what admission said when it let the job go, if the call had to wait for it */
+  readonly said: Said | undefined;
   /** aborts with what ends the attempt: an `Interruption`, or the `CallError` of a timeout */
   readonly abort: AbortController;
 }
+
+/** Admission's word on a call that did not start at once: it may start, or it is to be refused. */
+export type Said = { kind: 'granted'; at: number; bucket?: string } | ({ kind: 'refused' } & Refusal);
 
 /** What the steps need of the worker they run in. */
 export interface WorkerContext {
   readonly id: string;
   readonly tools: ToolSet;
   readonly ledger: Ledger;
+  readonly admission: Admission;
+  readonly cache: Cache;
+  /** buckets that a service behind a tool has blocked, as this worker has heard */
+  readonly blocks: Blocks;
   readonly clock: Clock;
   readonly log: Logger;
   readonly redact: (value: unknown) => unknown;
@@ -51,6 +66,22 @@ export class Interruption extends Error {
   }
 }
 
+/** Ends a pick-up because the call may not start now. */
+export class MustWait extends Error {
+  readonly reason: Wait['reason'];
+  /** until it may, if that is known */
+  readonly delayMs: number;
+  /** no fault of the tool: its span is no error */
+  readonly benign = true;
+
+  constructor(reason: Wait['reason'], delayMs = 0) {
+    super(`must wait: ${reason}`);
+    this.name = 'MustWait';
+    this.reason = reason;
+    this.delayMs = delayMs;
+  }
+}
+
 /** Ends an attempt because the call is settled already. */
 export class AlreadySettled extends Error {
   readonly outcome: Outcome;
@@ -64,8 +95,11 @@ export class AlreadySettled extends Error {
 
 /** What becomes of the job. */
 export type Verdict =
-  | { kind: 'settled'; outcome: Outcome }
-  | { kind: 'retry'; error: CallError; delayMs: number; spendsAttempt: boolean }
+  /** `adopted` when somebody else settled it */
+  | { kind: 'settled'; outcome: Outcome; adopted: boolean }
+  | { kind: 'retry'; error: CallError; delayMs: number }
   | { kind: 'hand-back'; reason: 'shutdown' }
+  /** it may not start now: back into its lane, or away for `delayMs` where it has none */
+  | { kind: 'wait'; reason: Wait['reason']; delayMs: number; started: boolean; error?: CallError }
   /** another worker has it by now: touch nothing */
   | { kind: 'abandoned' };

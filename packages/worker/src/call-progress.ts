@@ -1,5 +1,5 @@
 import type { Envelope, Wait } from '@callyard/shared/call';
-import type { Attempt } from './attempt.ts';
+import type { Attempt, Said } from './attempt.ts';
 
 /**
  * What a job remembers between pick-ups, kept as BullMQ's progress so that dashboards show it. BullMQ's own count of
@@ -14,19 +14,49 @@ export interface CallProgress {
   retryAfters: number;
 }
 
-const isProgress = (progress: unknown): progress is CallProgress =>
-  typeof progress === 'object' && progress !== null && 'waiting' in progress;
+/** What admission writes in front of it: see `note` in shared/admission/lib/bullmq.lua. */
+interface AdmissionProgress {
+  admission?: { granted: string; bucket?: string } | Omit<Extract<Said, { kind: 'refused' }>, 'kind'>;
+}
 
-/** Goes on where the last pick-up stopped: closes the wait that this one ends, and counts its attempt. */
-export function resume(
-  now: number,
-  progress: unknown,
-  envelope: Envelope,
-): Pick<Attempt, 'waits' | 'attempt' | 'retryAfters'> {
+type Resumed = Pick<Attempt, 'waits' | 'attempt' | 'retryAfters' | 'said'>;
+
+/** Goes on where the last pick-up stopped: closes the waits that this one ends, and counts its attempt. */
+export function resume(now: number, progress: unknown, { enqueuedAt }: Envelope): Resumed {
+  const said = saidIn(progress);
   if (!isProgress(progress)) {
-    return { waits: [{ reason: 'queue', ms: Math.max(0, now - envelope.enqueuedAt) }], attempt: 1, retryAfters: 0 };
+    const first = said?.kind === 'granted' ? 'share' : 'queue';
+    return { waits: waitsSince(enqueuedAt, first, said, now), attempt: 1, retryAfters: 0, said };
   }
   const { waits, waiting, attempts, retryAfters } = progress;
-  const wait = { reason: waiting.reason, ms: Math.max(0, now - waiting.since) };
-  return { waits: [...waits, wait], attempt: attempts + 1, retryAfters };
+  const ended = waitsSince(waiting.since, waiting.reason, said, now);
+  return { waits: [...waits, ...ended], attempt: attempts + 1, retryAfters, said };
 }
+
+/** The wait for admission, if there was one, and the one for a slot after it. */
+function waitsSince(since: number, reason: Wait['reason'], said: Said | undefined, now: number): Wait[] {
+  const ms = (from: number, to: number) => Math.max(0, Math.round(to - from));
+  if (said?.kind !== 'granted') return [{ reason, ms: ms(since, now) }];
+  return [
+    { reason: said.bucket === undefined ? reason : reasonOfBucket(said.bucket), ms: ms(since, said.at) },
+    { reason: 'queue', ms: ms(said.at, now) },
+  ];
+}
+
+/** What a call that waits for a bucket waits for, by the bucket's kind. */
+export function reasonOfBucket(bucket: string): Wait['reason'] {
+  if (bucket.startsWith('r:')) return 'rate';
+  return bucket.startsWith('c:') ? 'concurrency' : 'retry_after';
+}
+
+function saidIn(progress: unknown): Said | undefined {
+  if (typeof progress !== 'object' || progress === null) return undefined;
+  const { admission } = progress as AdmissionProgress;
+  if (!admission) return undefined;
+  if (!('granted' in admission)) return { kind: 'refused', ...admission };
+  const { granted, bucket } = admission;
+  return { kind: 'granted', at: Number(granted), ...(bucket === undefined ? {} : { bucket }) };
+}
+
+const isProgress = (progress: unknown): progress is CallProgress =>
+  typeof progress === 'object' && progress !== null && 'waiting' in progress;

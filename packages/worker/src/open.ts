@@ -1,25 +1,97 @@
+import { admissionCall, upstreamBucket, type AdmissionCall } from '@callyard/shared/admission/admission-call';
+import { resolveLimits } from '@callyard/shared/admission/resolve-limits';
+import { cacheIdOf } from '@callyard/shared/cache';
 import { CallError } from '@callyard/shared/failure';
+import type { Opened } from '@callyard/shared/ledger';
 import type { Tool } from '@callyard/shared/tool';
-import { AlreadySettled, Interruption, type Attempt, type WorkerContext } from './attempt.ts';
+import { AlreadySettled, Interruption, MustWait, type Attempt, type WorkerContext } from './attempt.ts';
+import { reasonOfBucket } from './call-progress.ts';
+import { refusal } from './refusal.ts';
 
-/** Asks whether the call may start now. Costs no command where there is nothing to decide. */
-export async function open(attempt: Attempt, { manifest }: Tool, worker: WorkerContext): Promise<void> {
-  const { envelope, pool, token, firstPickUp } = attempt;
-  const leftMs = envelope.deadlineAt - worker.clock.now();
+/** A grant that is picked up later than this is asked for anew: other starts may have followed it by then. */
+const staleGrantMs = 100;
+
+/** The result of an equal call, found in the cache. */
+export interface Found {
+  value: unknown;
+}
+
+/** Asks whether the call may start now, or need not. Costs no command where there is nothing to decide. */
+export async function open(
+  attempt: Attempt,
+  tool: Tool,
+  args: unknown,
+  worker: WorkerContext,
+): Promise<Found | undefined> {
+  const { envelope, pool, token, said, firstPickUp } = attempt;
+  const now = worker.clock.now();
+  const leftMs = envelope.deadlineAt - now;
   if (leftMs <= 0) throw new CallError('deadline_exceeded');
-  const atMostOnce = manifest.policy.effects === 'at-most-once';
-  if (firstPickUp && !envelope.takeover && !atMostOnce) return;
+  if (said?.kind === 'refused') throw refusal(said, envelope);
+  waitForUpstream(attempt, tool, worker, now);
 
-  const startMarkMs = atMostOnce ? leftMs + worker.limits.ledgerTtlMs : 0;
-  const opened = await worker.ledger.open(envelope.key, { pool, token }, startMarkMs);
+  const { effects, cache } = tool.manifest.policy;
+  const admission = toAsk(attempt, tool, args, now);
+  if (!admission && firstPickUp && !envelope.takeover && effects !== 'at-most-once') return undefined;
+
+  const startMarkMs = effects === 'at-most-once' ? leftMs + worker.limits.ledgerTtlMs : 0;
+  const opening = { key: envelope.key, job: { pool, token }, startMarkMs, admission };
+  return answer(await worker.ledger.open({ ...opening, staleMs: cache?.staleIfErrorMs ?? 0 }), attempt);
+}
+
+function answer(opened: Opened, { envelope }: Attempt): Found | undefined {
   switch (opened.kind) {
     case 'go':
-      return;
+      return undefined;
+    case 'cached':
+      return { value: opened.value };
     case 'stale':
       throw new Interruption('lock-lost');
     case 'started':
       throw new CallError('outcome_unknown');
     case 'settled':
       throw new AlreadySettled(opened.outcome);
+    case 'follow':
+      throw new MustWait('same_call');
+    case 'wait':
+      throw new MustWait(reasonOfBucket(opened.bucket), opened.afterMs);
+    case 'refused':
+      throw refusal(opened, envelope);
   }
+}
+
+/** Other workers tell of a block the moment they meet it, so what was granted just before it waits, too. */
+function waitForUpstream({ envelope }: Attempt, { manifest }: Tool, { blocks }: WorkerContext, now: number): void {
+  if (blocks.isEmpty) return;
+  const bucket = upstreamBucket(manifest.name, manifest.policy.upstreamKey, envelope.principal);
+  const until = blocks.until(bucket, now);
+  if (until === undefined) return;
+  const retryAfterMs = until - now;
+  if (until > envelope.deadlineAt) throw new CallError('rate_limited', undefined, { retryAfterMs });
+  throw new MustWait('retry_after', retryAfterMs);
+}
+
+/** What admission is to be asked about: nothing where its word is fresh and this worker knows no more than it did. */
+function toAsk(attempt: Attempt, tool: Tool, args: unknown, now: number): AdmissionCall | undefined {
+  const { envelope, said, firstPickUp } = attempt;
+  const own = ownAdmission(attempt, tool, args);
+  if (own) {
+    attempt.admission = own;
+    return own;
+  }
+  const grantedAt = said?.kind === 'granted' ? said.at : envelope.enqueuedAt;
+  const isFresh = now - grantedAt <= staleGrantMs || envelope.limits.length === 0;
+  return firstPickUp && isFresh ? undefined : attempt.admission;
+}
+
+/** Where this worker has a say: limits its manifest has and the envelope lacks, and results that may be kept. */
+function ownAdmission({ envelope, pool }: Attempt, { manifest }: Tool, args: unknown): AdmissionCall | undefined {
+  const { principal, limits } = envelope;
+  const { name, policy } = manifest;
+  const own = policy.limits.length === 0 ? [] : resolveLimits(policy.limits, { tool: name, principal, args });
+  const more = own.filter(({ bucket }) => !limits.some((sent) => sent.bucket === bucket));
+  if (more.length === 0 && !policy.cache) return undefined;
+  const lane = envelope.lane ?? { weight: 1, upstream: upstreamBucket(name, policy.upstreamKey, principal) };
+  const cacheId = policy.cache && cacheIdOf(manifest, policy.cache.scope, principal, args);
+  return admissionCall({ ...envelope, lane: { ...lane, ...(cacheId && { cacheId }) } }, pool, [...limits, ...more]);
 }

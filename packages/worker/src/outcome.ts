@@ -4,13 +4,21 @@ import { activeTraceId } from '@callyard/shared/telemetry';
 import type { Attempt, WorkerContext } from './attempt.ts';
 
 /** The outcome of an attempt that returned a value. */
-export function completed(value: unknown, attempt: Attempt, worker: WorkerContext, startedAt: number): Outcome {
-  return { ...outcomeOf(attempt, worker, startedAt), status: 'completed', value, attempts: attempt.attempt };
+export function completed(
+  value: unknown,
+  attempt: Attempt,
+  worker: WorkerContext,
+  startedAt: number,
+  cached: boolean,
+): Outcome {
+  const attempts = cached ? attempt.attempt - 1 : attempt.attempt;
+  const base = outcomeOf(attempt, worker, startedAt);
+  return { ...base, status: 'completed', value, attempts, ...(cached ? { cached } : {}) };
 }
 
 /** The outcome of a call that gives up. */
 export function failed(error: CallError, attempt: Attempt, worker: WorkerContext, startedAt: number): Outcome {
-  const { code, message, suggestion, details, retry } = error;
+  const { code, message, suggestion, details, retryAfterMs } = error;
   return {
     ...outcomeOf(attempt, worker, startedAt),
     ...failureOutcome({
@@ -18,7 +26,7 @@ export function failed(error: CallError, attempt: Attempt, worker: WorkerContext
       message,
       ...(suggestion === undefined ? {} : { suggestion }),
       ...(details === undefined ? {} : { details }),
-      ...(typeof retry === 'object' ? { retryAfterMs: retry.afterMs } : {}),
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     }),
     attempts: failures[code].spendsAttempt ? attempt.attempt : attempt.attempt - 1,
   };

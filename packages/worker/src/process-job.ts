@@ -1,11 +1,12 @@
 import { DelayedError, UnrecoverableError, WaitingError, type Job } from 'bullmq';
+import { admissionCall } from '@callyard/shared/admission/admission-call';
 import { failureOutcome, parseEnvelope, type Envelope, type Outcome } from '@callyard/shared/call';
-import { failures } from '@callyard/shared/failure';
 import { inProcessSpan, type PickUp, type PickUpEnd } from '@callyard/shared/telemetry';
 import type { Attempt, Verdict, WorkerContext } from './attempt.ts';
 import type { HeldJobs } from './held-jobs.ts';
 import { runCall } from './run-call.ts';
-import { resume, type CallProgress } from './call-progress.ts';
+import { resume } from './call-progress.ts';
+import { conclude, delay, toFront } from './conclude.ts';
 
 /** How long a job that needs a newer worker stays away from this one. */
 const tooNewDelayMs = 1_000;
@@ -65,6 +66,7 @@ function attemptOf(
     token,
     lost: job.stalledCounter,
     firstPickUp: job.attemptsStarted <= 1,
+    admission: admissionCall(envelope, pool),
     abort,
     ...resume(now, job.progress, envelope),
   };
@@ -85,62 +87,6 @@ const pickUpOf = (job: Job, { envelope, attempt, lost, waits }: Attempt, worker:
 function endOf(verdict: Verdict): PickUpEnd {
   if (verdict.kind === 'settled') return { outcome: verdict.outcome.status, error: verdict.outcome.error };
   return { outcome: verdict.kind, error: verdict.kind === 'retry' ? verdict.error : undefined };
-}
-
-async function conclude(
-  job: Job,
-  attempt: Attempt,
-  verdict: Verdict,
-  worker: WorkerContext,
-): Promise<Outcome['status']> {
-  switch (verdict.kind) {
-    case 'settled':
-      return finish(verdict.outcome);
-    case 'abandoned':
-      throw new WaitingError(); // BullMQ takes it for moved elsewhere, which it is
-    case 'hand-back':
-      await remember(job, attempt, verdict.reason, worker);
-      return toFront(job, attempt.token);
-    case 'retry':
-      await remember(job, attempt, verdict.spendsAttempt ? 'retry' : 'retry_after', worker);
-      return delay(job, attempt.token, verdict.delayMs);
-  }
-}
-
-/** A dead letter goes to BullMQ's failed set, where it can be looked at and retried. */
-function finish({ status, error, settledBy }: Outcome): Outcome['status'] {
-  if (error && failures[error.code].deadLetter && settledBy === 'worker') {
-    const dead = new UnrecoverableError(`${error.code}: ${error.message}`);
-    delete dead.stack; // BullMQ would store it
-    throw dead;
-  }
-  return status;
-}
-
-/** Back to the head of the line, where the next free worker finds it. */
-async function toFront(job: Job, token: string): Promise<never> {
-  await job.moveToWait(token);
-  throw new WaitingError();
-}
-
-async function delay(job: Job, token: string, delayMs: number): Promise<never> {
-  await job.moveToDelayed(Date.now() + delayMs, token);
-  throw new DelayedError();
-}
-
-async function remember(
-  job: Job,
-  { waits, attempt, retryAfters }: Attempt,
-  reason: CallProgress['waiting']['reason'],
-  { clock }: WorkerContext,
-): Promise<void> {
-  const progress: CallProgress = {
-    waits: [...waits],
-    waiting: { reason, since: clock.now() },
-    attempts: attempt - (reason === 'retry' ? 0 : 1),
-    retryAfters: retryAfters + (reason === 'retry_after' ? 1 : 0),
-  };
-  await job.updateProgress(progress);
 }
 
 /** Not written by any dispatcher of ours: answered as well as its id allows, so that whoever waits for it is told. */

@@ -1,8 +1,9 @@
 import type { Outcome } from '@callyard/shared/call';
-import { AlreadySettled, Interruption, type Attempt, type Verdict, type WorkerContext } from './attempt.ts';
+import { AlreadySettled, Interruption, MustWait, type Attempt, type Verdict, type WorkerContext } from './attempt.ts';
 import { authorize } from './authorize.ts';
 import { classifyError } from './classify.ts';
 import { execute } from './execute.ts';
+import { keep } from './keep.ts';
 import { open } from './open.ts';
 import { completed, failed } from './outcome.ts';
 import { record } from './record.ts';
@@ -10,6 +11,7 @@ import { redact } from './redact.ts';
 import { resolve } from './resolve.ts';
 import { planRetry } from './retry.ts';
 import { settle } from './settle.ts';
+import { blockUpstream } from './upstream.ts';
 import { validate } from './validate.ts';
 
 /**
@@ -20,29 +22,33 @@ export async function runCall(attempt: Attempt, worker: WorkerContext): Promise<
   const startedAt = worker.clock.now();
   try {
     const end = await runSteps(attempt, worker).then(
-      (value) => completed(value, attempt, worker, startedAt),
+      ({ value, cached }) => completed(value, attempt, worker, startedAt, cached),
       (error: unknown) => failedOrRetry(error, attempt, worker, startedAt),
     );
+    await blockUpstream(end, attempt, worker);
     if ('kind' in end) return end;
     await settle(end, attempt, worker);
     record(end, attempt, worker);
-    return { kind: 'settled', outcome: end };
+    return { kind: 'settled', outcome: end, adopted: false };
   } catch (error) {
     return withoutOutcome(error);
   }
 }
 
-async function runSteps(attempt: Attempt, worker: WorkerContext): Promise<unknown> {
+async function runSteps(attempt: Attempt, worker: WorkerContext): Promise<{ value: unknown; cached: boolean }> {
   const tool = resolve(attempt, worker);
   authorize(attempt, tool);
   const args = validate(attempt, tool, worker);
-  await open(attempt, tool, worker);
+  const found = await open(attempt, tool, args, worker);
+  if (found) return { value: found.value, cached: true };
   const result = await execute(attempt, tool, args, worker);
-  return redact(result, worker);
+  const value = redact(result, worker);
+  keep(value, attempt, tool, worker);
+  return { value, cached: false };
 }
 
 function failedOrRetry(error: unknown, attempt: Attempt, worker: WorkerContext, startedAt: number): Outcome | Verdict {
-  if (error instanceof Interruption || error instanceof AlreadySettled) throw error;
+  if (error instanceof Interruption || error instanceof AlreadySettled || error instanceof MustWait) throw error;
   const callError = classifyError(error);
   const { envelope } = attempt;
   const policy = worker.tools.resolve(envelope.tool)?.manifest.policy;
@@ -60,11 +66,14 @@ function failedOrRetry(error: unknown, attempt: Attempt, worker: WorkerContext, 
     },
     'an attempt failed; it is tried again',
   );
-  return { kind: 'retry', error: callError, ...plan };
+  const { delayMs } = plan;
+  if (plan.spendsAttempt) return { kind: 'retry', error: callError, delayMs };
+  return { kind: 'wait', reason: 'retry_after', error: callError, delayMs, started: true };
 }
 
 function withoutOutcome(error: unknown): Verdict {
-  if (error instanceof AlreadySettled) return { kind: 'settled', outcome: error.outcome };
+  if (error instanceof AlreadySettled) return { kind: 'settled', outcome: error.outcome, adopted: true };
+  if (error instanceof MustWait) return { kind: 'wait', reason: error.reason, delayMs: error.delayMs, started: false };
   if (!(error instanceof Interruption)) throw error;
   if (error.kind === 'lock-lost') return { kind: 'abandoned' };
   return { kind: 'hand-back', reason: error.kind };

@@ -20,6 +20,7 @@ export async function settle(outcome: Outcome, attempt: Attempt, worker: WorkerC
     ttlMs: Math.max(0, envelope.deadlineAt - worker.clock.now()) + worker.limits.ledgerTtlMs,
     replyTo: envelope.replyTo,
     job: { pool, token },
+    admitted: attempt.admission && { call: attempt.admission, started: started(outcome) },
   };
   const { sent, done } = worker.ledger.settle(settlement);
   done.then(
@@ -34,6 +35,9 @@ export async function settle(outcome: Outcome, attempt: Attempt, worker: WorkerC
   );
   await sent;
 }
+
+/** A call that was refused or found in the cache took a place in line, but no start. */
+const started = ({ status, cached = false }: Outcome): boolean => status !== 'refused' && !cached;
 
 /** Redis refused the write (it is full, say), but may have finished the job: then only this process has the outcome. */
 async function settleAgain(

@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { Worker as BullWorker } from 'bullmq';
+import { createAdmission } from '@callyard/shared/admission/admission';
+import { createCache } from '@callyard/shared/cache';
 import { joinCatalog, poolOf, type Membership, type WorkerEntry } from '@callyard/shared/catalog';
 import { startClock } from '@callyard/shared/clock';
 import { configDefaults, type WorkerConfig } from '@callyard/shared/config';
@@ -13,9 +15,11 @@ import { manifestHash, type Tool } from '@callyard/shared/tool';
 import { createToolSet } from '@callyard/shared/tool-set';
 import type { Logger } from 'pino';
 import { Interruption, type WorkerContext } from './attempt.ts';
+import { createBlocks } from './blocks.ts';
 import { watchHeldJobs, type HeldJobs } from './held-jobs.ts';
 import { stopIsolated } from './isolate.ts';
 import { processJob } from './process-job.ts';
+import { startPump, type Pump } from './pump.ts';
 import { watchStuckHandlers } from './stuck.ts';
 
 /** Everything has the default of shared/config.ts; only the tools are needed. */
@@ -56,15 +60,32 @@ export async function createWorker({ tools, log: ownLog, ...options }: WorkerOpt
   });
   const ledger = createLedger(redis, names);
   const redact = createRedactor({ keys: config.redactKeys });
-  const context: WorkerContext = { id: entry.id, tools: toolSet, ledger, clock, log, redact, limits: config, stuck };
+  const admission = createAdmission(redis, names);
+  const blocks = createBlocks();
+  const context: WorkerContext = {
+    id: entry.id,
+    tools: toolSet,
+    ledger,
+    admission,
+    cache: createCache(redis, names),
+    blocks,
+    clock,
+    log,
+    redact,
+    limits: config,
+    stuck,
+  };
   const held = watchHeldJobs(config.lockMs);
   const bull = fetchJobs(config, entry, redis, held, context);
 
   const { promise: stopped, resolve: reportStopped } = Promise.withResolvers<'closed' | 'stuck'>();
   let membership: Membership | undefined;
+  let pump: Pump | undefined;
   let stopping: Promise<void> | undefined;
   const stop = (reason: 'closed' | 'stuck'): Promise<void> => {
-    stopping ??= shutDown({ config, context, membership, held, bull, redis }).finally(() => reportStopped(reason));
+    stopping ??= shutDown({ config, context, membership, pump, held, bull, redis }).finally(() =>
+      reportStopped(reason),
+    );
     return stopping;
   };
 
@@ -73,6 +94,7 @@ export async function createWorker({ tools, log: ownLog, ...options }: WorkerOpt
     const manifests = tools.map(({ manifest }) => manifest);
     const { heartbeatMs } = config;
     membership = await joinCatalog({ redis, names, worker: entry, manifests, heartbeatMs, onError });
+    pump = await startPump({ config, names, context });
   } catch (error) {
     await stop('closed');
     throw error;
@@ -87,15 +109,17 @@ interface RunningWorker {
   context: WorkerContext;
   /** absent where the catalog refused it */
   membership: Membership | undefined;
+  pump: Pump | undefined;
   held: HeldJobs;
   bull: BullWorker;
   redis: Redis;
 }
 
 /** Out of the catalog first, so that nobody sends more; then the jobs; the connection last. */
-async function shutDown({ config, context, membership, held, bull, redis }: RunningWorker): Promise<void> {
+async function shutDown({ config, context, membership, pump, held, bull, redis }: RunningWorker): Promise<void> {
   const { log, clock } = context;
   await membership?.leave().catch((error: unknown) => log.warn({ err: error }, 'could not leave the catalog'));
+  await pump?.stop();
   held.close();
   await bull.pause(true);
   await letJobsEnd(held, config);

@@ -1,0 +1,80 @@
+--[[
+  Takes calls in: each starts at once, is to be refused, or goes into its lane. Their jobs exist: in `wait`, added
+  just before in the same transaction, or in `delayed`, put there by a worker that may not start them now.
+
+  KEYS[1]  the hash tag of the installation, from which every key is made
+  ARGV[1]  pool
+  ARGV[2]  JSON {lanes: {<lane>: <about>}, calls}, see lib/lanes.lua; a call is
+           [text as it stands in a lane, lane, is a takeover 0 | 1]
+  ARGV[3]  'new', or 'again' for calls that come from a worker and go to the head of their lanes
+]]
+local tag = KEYS[1]
+-- @include lib/now.lua
+-- @include lib/later.lua
+-- @include lib/bullmq.lua
+-- @include lib/buckets.lua
+-- @include lib/lanes.lua
+-- @include lib/serve.lua
+readClock()
+local pool, request, isNew = ARGV[1], cjson.decode(ARGV[2]), ARGV[3] == 'new'
+local laneTtlMs = 31 * dayMs
+local parked = {}
+
+local function read(given)
+  local call = parseCall(given[1])
+  call.lane = given[2]
+  call.about = request.lanes[call.lane]
+  -- A key that was used before may have a job already: then nothing was added, and it stands where it stands.
+  call.isThere = given[3] == 1 and not redis.call('LPOS', bull(pool, 'wait'), call.key)
+  return call
+end
+
+-- Nobody waits for a slot, and nobody before it in its lane.
+local function meetsNobody(call)
+  local ready = tag .. ':ready:' .. pool
+  return redis.call('EXISTS', laneKey(call.lane), ready .. ':i', ready .. ':b') == 0 and hasRoom(pool)
+end
+
+-- A rate that cannot come to this call before its deadline, counting those before it in the lane as one each.
+local function hopeless(call)
+  local before
+  for i, limit in ipairs(call.about.l) do
+    if limit.b:sub(1, 1) == 'r' then
+      before = before or redis.call('LLEN', laneKey(call.lane))
+      local tat = tonumber(redis.call('HGET', bucketKey(limit.b), 'tat') or 0)
+      local at = math.max(tat, now) + (before + (call.costs[i] or 1) - limit.n) * limit.i
+      if at > call.deadline then return {refuse = 'rate_limited', bucket = limit.b, at = at} end
+    end
+  end
+end
+
+local function putInLane(call)
+  local length = redis.call(isNew and 'RPUSH' or 'LPUSH', laneKey(call.lane), call.text)
+  abouts[call.lane] = call.about
+  if length == 1 then lineUp(call.lane, call.about) end
+  parked[#parked + 1] = call
+end
+
+local function enter(call)
+  if call.isThere then return end
+  if not isNew then return putInLane(call) end
+  local met = meetsNobody(call)
+  if met then
+    met = obstacleOf(call.about, call)
+    if not met then return takeUp(call.about, call) end
+  end
+  local refusal = (met and met.refuse and met) or hopeless(call)
+  if refusal then return refuse(pool, call, refusal) end
+  putInLane(call)
+end
+
+for _, given in ipairs(request.calls) do enter(read(given)) end
+
+-- The last one added stands at the head of `wait`.
+for i = #parked, 1, -1 do park(pool, parked[i].key, parked[i].deadline) end
+for lane, about in pairs(request.lanes) do
+  if abouts[lane] and redis.call('PEXPIRE', laneKey(lane), laneTtlMs) == 1 then
+    redis.call('SET', laneKey(lane) .. ':about', cjson.encode(about), 'PX', laneTtlMs)
+  end
+end
+if #parked > 0 then serve({pool}) else finish() end

@@ -1,0 +1,139 @@
+--[[
+  Buckets, by the kind their id begins with. A limit is {b = bucket, n = how many, i | w = its time, f = refuses}.
+
+    r  rate         HASH tat, since: the generic cell rate algorithm (ITU-T I.371); n is the burst, i ms for each
+    c  concurrency  ZSET of the calls that hold it, n at most
+    q  quota        counter of one window of w ms, n at most; refuses instead of waiting
+    x  upstream     set while the service behind a tool asked for patience
+
+  Lanes whose next call waits for a bucket stand in its ring (`:lanes`); `later` says when the first of them may go.
+  Needs `tag`, `now`, later.lua.
+]]
+local function bucketKey(id)
+  return tag .. ':bucket:' .. id
+end
+
+local function ringKey(id)
+  return tag .. ':bucket:' .. id .. ':lanes'
+end
+
+local function quotaId(limit)
+  return limit.b .. ':' .. string.format('%.0f', math.floor(now / limit.w))
+end
+
+-- What stands in the way of a call: `at`, ms, where that is known; `refuse`, a code, where it is not to wait.
+local obstacles = {
+  r = function(limit, cost)
+    local tat = tonumber(redis.call('HGET', bucketKey(limit.b), 'tat') or 0)
+    local at = math.max(tat, now) + (cost - limit.n) * limit.i
+    if cost > limit.n then return {at = at, refuse = 'rate_limited'} end
+    if at > now then return {at = at} end
+  end,
+  c = function(limit)
+    if redis.call('ZCARD', bucketKey(limit.b)) >= limit.n then return {} end
+  end,
+  q = function(limit, cost)
+    local used = tonumber(redis.call('GET', bucketKey(quotaId(limit))) or 0)
+    if used + cost <= limit.n then return nil end
+    local turnsAt = (math.floor(now / limit.w) + 1) * limit.w
+    return {at = turnsAt, left = limit.n - used, refuse = 'quota_exceeded'}
+  end,
+  x = function(limit)
+    local ms = redis.call('PTTL', bucketKey(limit.b))
+    if ms > 0 then return {at = now + ms} end
+  end,
+}
+
+-- Each takes what a start costs and answers `bucket=amount`, which is what the call then holds.
+local charges = {
+  r = function(limit, cost)
+    local key = bucketKey(limit.b)
+    local tat = tonumber(redis.call('HGET', key, 'tat') or 0)
+    if tat <= now then
+      tat = now
+      redis.call('HSET', key, 'since', string.format('%.3f', now))
+    end
+    local amount = cost * limit.i
+    redis.call('HSET', key, 'tat', tat + amount)
+    expireIn(key, math.ceil(tat + amount - now) + 1000)
+    return limit.b .. '=' .. string.format('%.17g', amount)
+  end,
+  c = function(limit, _, call)
+    redis.call('ZADD', bucketKey(limit.b), now, call)
+    expireIn(bucketKey(limit.b), dayMs)
+    return limit.b .. '=1'
+  end,
+  q = function(limit, cost)
+    local id = quotaId(limit)
+    redis.call('INCRBY', bucketKey(id), cost)
+    expireIn(bucketKey(id), limit.w)
+    return id .. '=' .. string.format('%.0f', cost)
+  end,
+  x = function() end,
+}
+
+-- Has the first lane of a bucket's ring looked at.
+local function touch(bucket)
+  if redis.call('EXISTS', ringKey(bucket)) == 1 then redis.call('ZADD', tag .. ':later', 0, bucket) end
+end
+
+-- The end of a flight, the one execution that equal calls wait for: all of them find the result in the cache, or the
+-- first of them flies next.
+local function land(id, flown)
+  local followers = tag .. ':flight:' .. id .. ':followers'
+  if redis.call('GET', tag .. ':flight:' .. id) ~= flown then return end
+  redis.call('DEL', tag .. ':flight:' .. id)
+  local count = redis.call('EXISTS', tag .. ':cache:' .. id) == 1 and 1000 or 1
+  while count > 0 do
+    local follower = redis.call('LPOP', followers)
+    if not follower then return end
+    if promote(follower:match('^(%S+) (%S+)$')) then count = count - 1 end
+  end
+end
+
+-- Each gives back what a call held. What a start costs is gone unless the call did not start.
+local refunds = {
+  r = function(bucket, amount, hold)
+    if hold.started then return end
+    -- A bucket that has been idle since has forgotten the charge.
+    local since = tonumber(redis.call('HGET', bucketKey(bucket), 'since') or 'inf')
+    if since > hold.at then return end
+    redis.call('HINCRBYFLOAT', bucketKey(bucket), 'tat', -amount)
+    touch(bucket)
+  end,
+  c = function(bucket, _, hold)
+    redis.call('ZREM', bucketKey(bucket), hold.call)
+    touch(bucket)
+  end,
+  f = function(flight, _, hold)
+    if not hold.again then land(flight:sub(3), hold.pool .. ' ' .. hold.call) end
+  end,
+  q = function(id, amount, hold)
+    if not hold.started and redis.call('EXISTS', bucketKey(id)) == 1 then
+      redis.call('DECRBY', bucketKey(id), amount)
+    end
+  end,
+}
+
+-- Charges every limit and writes down what the call holds: `<granted at> <bucket>=<amount> …`.
+local function hold(pool, call, limits, costs, flight)
+  local held = {string.format('%.3f', now)}
+  for i, limit in ipairs(limits) do
+    held[#held + 1] = charges[limit.b:sub(1, 1)](limit, costs[i] or 1, call)
+  end
+  held[#held + 1] = flight and 'f:' .. flight .. '=1'
+  local isNew = redis.call('HSET', tag .. ':out:' .. pool, call, table.concat(held, ' '))
+  if pools[pool] then pools[pool].out = pools[pool].out + isNew end
+end
+
+-- Gives back all that a call holds; nothing when it holds nothing. What is tried `again` keeps its flight.
+local function giveBack(pool, call, started, again)
+  local held = redis.call('HGET', tag .. ':out:' .. pool, call)
+  if not held then return end
+  redis.call('HDEL', tag .. ':out:' .. pool, call)
+  if pools[pool] then pools[pool].out = pools[pool].out - 1 end
+  local taken = {pool = pool, call = call, started = started, again = again, at = tonumber(held:match('^%S+'))}
+  for bucket, amount in held:gmatch('(%S+)=(%S+)') do
+    refunds[bucket:sub(1, 1)](bucket, tonumber(amount), taken)
+  end
+end

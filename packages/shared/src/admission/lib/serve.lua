@@ -1,0 +1,156 @@
+--[[
+  Grants what may start. `serve(pools)` after anything that frees a slot or a bucket, or puts a call into a lane.
+  Needs `tag`, `now`, later.lua, bullmq.lua, buckets.lua, lanes.lua.
+]]
+-- Lanes one script looks at, about 10 µs each; the pump goes on where it stopped.
+local steps = 200
+
+-- Under saturation batch gets one start in nine, 11 %.
+local batchTurn = 9
+
+-- `place` is the set the lane stands in; `bucket` whose ring it is, if it is one.
+local function leavePlace(lane, place, bucket)
+  redis.call('ZREM', place, lane)
+  if bucket then touch(bucket) end
+end
+
+local function hasRoom(pool)
+  return poolOf(pool).out < poolOf(pool).slots
+end
+
+-- False when the job waits no more: it was withdrawn, or has come to a worker at its deadline.
+local function grant(about, call, bucket)
+  if call.deadline <= now or not promote(about.p, call.key) then return false end
+  takeUp(about, call)
+  local why = bucket and ',"bucket":"' .. bucket .. '"' or ''
+  note(about.p, call.key, string.format('{"granted":"%.3f"%s}', now, why))
+  return true
+end
+
+-- After the first call of a lane has gone: to the place of its next, or away.
+local function moveUp(lane, about, place, bucket, ends)
+  redis.call('LPOP', laneKey(lane))
+  if redis.call('LLEN', laneKey(lane)) == 0 then
+    leavePlace(lane, place, bucket)
+    dropLane(lane)
+  elseif bucket then
+    leavePlace(lane, place, bucket)
+    lineUp(lane, about, ends)
+  else
+    lineUp(lane, about, ends)
+  end
+end
+
+-- The first call of a lane waits for `met`: leaves the lane where that is found.
+local function putAside(lane, about, met, place, bucket)
+  if met.bucket ~= bucket then
+    leavePlace(lane, place, bucket)
+    joinRing(lane, about, met)
+  elseif met.at then
+    redis.call('ZADD', tag .. ':later', met.at, bucket)
+  end
+end
+
+-- Grants the next call of a lane, or puts the lane where it is found when what it waits for comes.
+local function tryLane(lane, place, bucket)
+  local about = aboutLane(lane)
+  local text = about and redis.call('LINDEX', laneKey(lane), 0)
+  if not text then
+    leavePlace(lane, place, bucket)
+    if about then dropLane(lane) end
+    return false
+  end
+  local call = parseCall(text)
+  local met = obstacleOf(about, call, bucket)
+  if met and met.refuse then
+    if promote(about.p, call.key) then refuse(about.p, call, met) end
+    moveUp(lane, about, place, bucket)
+  elseif met then
+    putAside(lane, about, met, place, bucket)
+  elseif hasRoom(about.p) then
+    local granted = grant(about, call, bucket)
+    moveUp(lane, about, place, bucket, granted and countStart(about) or nil)
+    return granted
+  elseif bucket then
+    leavePlace(lane, place, bucket)
+    lineUp(lane, about)
+  end
+  return false
+end
+
+local function serveDue()
+  while steps > 0 do
+    local bucket = redis.call('ZRANGEBYSCORE', tag .. ':later', '-inf', now, 'LIMIT', 0, 1)[1]
+    if not bucket then return end
+    steps = steps - 1
+    redis.call('ZREM', tag .. ':later', bucket)
+    local lane = redis.call('ZRANGE', ringKey(bucket), 0, 0)[1]
+    if lane then tryLane(lane, ringKey(bucket), bucket) end
+  end
+end
+
+-- Interactive before batch, which gets its turn when both wait.
+local function nextReady(pool)
+  local ready = tag .. ':ready:' .. pool
+  local interactive = redis.call('ZRANGE', ready .. ':i', 0, 0, 'WITHSCORES')
+  local batch = redis.call('ZRANGE', ready .. ':b', 0, 0, 'WITHSCORES')
+  local contended = interactive[1] and batch[1]
+  local isBatchs = contended and poolOf(pool).turn % batchTurn == batchTurn - 1
+  if interactive[1] and not isBatchs then return interactive, ready .. ':i', contended end
+  return batch, ready .. ':b', contended
+end
+
+-- A user with several lanes moves on in all of them: a place that has grown too good is mended when it comes up.
+local function isTooGood(lane, score, place)
+  local about = aboutLane(lane)
+  local start = about and startTag(about) or 0
+  local clock = about and poolOf(about.p).clock[about.c] or 0
+  if start <= clock or start <= tonumber(score) then return false end
+  redis.call('ZADD', place, start, lane)
+  return true
+end
+
+local function servePool(pool)
+  while steps > 0 and hasRoom(pool) do
+    local first, place, contended = nextReady(pool)
+    if not first[1] then return end
+    steps = steps - 1
+    if not isTooGood(first[1], first[2], place) and tryLane(first[1], place) and contended then
+      poolOf(pool).turn = poolOf(pool).turn + 1
+    end
+  end
+end
+
+-- When there is something to do again, ms, or nil.
+local function nextDue()
+  if steps <= 0 then return now end
+  return tonumber(redis.call('ZRANGE', tag .. ':later', 0, 0, 'WITHSCORES')[2] or nil)
+end
+
+-- Wakes the pump where it means to sleep past the next due time.
+local function tellPump()
+  local due = nextDue()
+  if not due then return end
+  local plan = redis.call('GET', tag .. ':pump:plan')
+  if not plan or tonumber(plan) <= due then return end
+  redis.call('SET', tag .. ':pump:plan', due, 'KEEPTTL')
+  redis.call('PUBLISH', tag .. ':admission', cjson.encode({due = due}))
+end
+
+local function hasWork(names)
+  local keys = {tag .. ':later'}
+  for _, pool in ipairs(names) do
+    keys[#keys + 1] = tag .. ':ready:' .. pool .. ':i'
+    keys[#keys + 1] = tag .. ':ready:' .. pool .. ':b'
+  end
+  return redis.call('EXISTS', unpack(keys)) > 0
+end
+
+local function serve(names)
+  if not hasWork(names) then return finish() end
+  readClock()
+  serveDue()
+  for _, pool in ipairs(names) do servePool(pool) end
+  tellPump()
+  finish()
+end

@@ -1,0 +1,57 @@
+import type { AdmissionNews, Due } from '@callyard/shared/admission/admission';
+import type { WorkerConfig } from '@callyard/shared/config';
+import type { Names } from '@callyard/shared/names';
+import { connectRedis } from '@callyard/shared/redis';
+import type { WorkerContext } from './attempt.ts';
+
+/**
+ * Has calls start when their time comes: one worker of the installation holds the pump and sleeps until the next of
+ * them is due. Whatever makes that earlier is told on the admission channel. Every worker sweeps, and takes the pump
+ * over when its holder is silent for two sweeps.
+ */
+export interface Pump {
+  stop(): Promise<void>;
+}
+
+export interface PumpOptions {
+  config: Pick<WorkerConfig, 'redisUrl' | 'sweepMs'>;
+  names: Names;
+  context: Pick<WorkerContext, 'id' | 'admission' | 'blocks' | 'clock' | 'log'>;
+}
+
+export async function startPump({ config, names, context }: PumpOptions): Promise<Pump> {
+  const { id, admission, blocks, clock, log } = context;
+  const pumpMs = 2 * config.sweepMs;
+  const subscriber = connectRedis({ url: config.redisUrl, name: `callyard-worker:${id}:admission`, log });
+  let timer: NodeJS.Timeout | undefined;
+  let holdsPump = false;
+  let stopped = false;
+
+  const plan = (due: Due): void => {
+    clearTimeout(timer);
+    holdsPump = due !== 'other';
+    if (typeof due === 'object' && !stopped) timer = setTimeout(pump, Math.ceil(Math.max(0, due.at - clock.now())));
+  };
+  const run = (ask: Promise<Due>): Promise<void> =>
+    ask.then(plan, (error: unknown) => log.warn({ err: error }, 'admission could not be asked'));
+  const pump = (): void => void run(admission.pump(id));
+
+  subscriber.on('message', (_channel: string, message: string) => {
+    const news = JSON.parse(message) as AdmissionNews;
+    if ('blocked' in news) blocks.add(news.blocked, news.until);
+    else if (holdsPump) plan({ at: news.due });
+  });
+  await subscriber.subscribe(names.admissionChannel);
+  await run(admission.sweep(id, pumpMs, true));
+  const sweeper = setInterval(() => void run(admission.sweep(id, pumpMs)), config.sweepMs);
+  return {
+    async stop() {
+      stopped = true;
+      clearTimeout(timer);
+      clearInterval(sweeper);
+      subscriber.disconnect();
+      // The slots of this worker count no more, and whoever sweeps next gets the pump.
+      await run(admission.sweep(id, 1, true));
+    },
+  };
+}

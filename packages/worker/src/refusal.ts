@@ -1,0 +1,24 @@
+import type { Envelope } from '@callyard/shared/call';
+import { CallError, failures } from '@callyard/shared/failure';
+import type { Refusal } from '@callyard/shared/ledger';
+
+/** Admission's refusal in words: what is used up, what is left, when to try again. */
+export function refusal({ refused, bucket, afterMs, left }: Refusal, { limits }: Envelope): CallError {
+  const limit = limits.find((one) => one.bucket === bucket);
+  const retryAfterMs = afterMs === undefined ? undefined : Math.max(0, afterMs);
+  const message = [whatIsUsedUp(limit, left) ?? failures[refused].forModel, when(retryAfterMs)].join('');
+  return new CallError(refused, message, {
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    details: { ...(limit && { per: limit.per }), ...(left === undefined ? {} : { left }) },
+  });
+}
+
+function whatIsUsedUp(limit: Envelope['limits'][number] | undefined, left: number | undefined): string | undefined {
+  if (!limit || !('quota' in limit)) return undefined;
+  const { limit: most, windowMs } = limit.quota;
+  const whose = limit.per.length === 0 ? 'everybody' : `each ${limit.per.join(' and ')}`;
+  return `The quota of ${most} in ${windowMs / 1_000} s for ${whose} has ${left} left, and this call takes ${limit.cost}.`;
+}
+
+const when = (retryAfterMs: number | undefined): string =>
+  retryAfterMs === undefined ? '' : ` Try again in ${Math.ceil(retryAfterMs / 1_000)} s.`;
