@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError } from 'commander';
+import { cacheClearCommand } from './cache-command.ts';
 import { demoCommand } from './demo-command.ts';
 import { replayCommand, type ReplayCommand } from './replay-command.ts';
 import { toolsListCommand, toolsShowCommand } from './tools-command.ts';
@@ -35,6 +36,14 @@ export function createProgram(): Command {
     .description('one tool: its policy, and its schema as OpenAI and Anthropic get it')
     .option('--tools <path...>', 'look into modules instead of asking Redis')
     .action(toolsShowCommand);
+
+  program
+    .command('cache')
+    .description('results that are kept for equal calls')
+    .command('clear [tool]')
+    .description('forget those of one tool, or all')
+    .option('--json', 'one JSON line')
+    .action(cacheClearCommand);
 
   program
     .command('replay <file>')

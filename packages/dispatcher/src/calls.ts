@@ -46,6 +46,8 @@ interface Sent {
   traceId: string | undefined;
   pool: string | undefined;
   unservedSince: number | undefined;
+  /** while its job is on the way to Redis: a bulk of many may take longer than a sweep */
+  isPlacing: boolean;
 }
 
 /** Brings calls to workers and their outcomes back. */
@@ -119,7 +121,7 @@ export class Calls {
     const { gather } = this.#options;
     const span = startSendSpan(envelope);
     const { carrier, traceId } = span;
-    const sent: Sent = { envelope, carrier, traceId, pool: undefined, unservedSince: undefined };
+    const sent: Sent = { envelope, carrier, traceId, pool: undefined, unservedSince: undefined, isPlacing: false };
     const gathered = gather.expect(envelope.key, frame.takeover);
     const giveUp = () => this.#settle(sent, errorOf(frame.signal));
     this.#underway.set(envelope.key, sent);
@@ -140,19 +142,22 @@ export class Calls {
     const { live, queues, log } = this.#options;
     const pool = live.route(sent.envelope.tool);
     if (pool === undefined) return;
+    sent.isPlacing = true;
     try {
       await queues.add(pool, sent);
       sent.pool = pool;
       sent.unservedSince = undefined;
     } catch (error) {
       log.error({ err: error, job_id: sent.envelope.key }, 'a call could not be enqueued; it is tried again');
+    } finally {
+      sent.isPlacing = false;
     }
   }
 
   #sweep(): void {
     const { live, log } = this.#options;
     for (const sent of this.#underway.values()) {
-      if (sent.pool !== undefined && live.isLive(sent.pool)) continue;
+      if (sent.isPlacing || (sent.pool !== undefined && live.isLive(sent.pool))) continue;
       this.#rescue(sent).catch((error: unknown) => log.warn({ err: error }, 'a call could not be moved'));
     }
   }

@@ -9,9 +9,13 @@
 local tag = KEYS[1]
 -- @include lib/now.lua
 readClock()
+-- How long calls try one by one after a block, should none come through.
+local trialMs = 60000
+
 local bucket, ms = ARGV[1], tonumber(ARGV[2])
 local key = tag .. ':bucket:' .. bucket
-if redis.call('PTTL', key) < ms then redis.call('SET', key, '1', 'PX', ms) end
-local untilMs = math.ceil(now + redis.call('PTTL', key))
+local untilMs, tries = (redis.call('GET', key) or '0 '):match('^(%S+) ?(%S*)$')
+untilMs = math.max(tonumber(untilMs), math.ceil(now + ms))
+redis.call('SET', key, string.format('%.0f %s', untilMs, tries), 'PX', math.ceil(untilMs - now) + trialMs)
 redis.call('PUBLISH', tag .. ':admission', cjson.encode({blocked = bucket, ['until'] = untilMs}))
 return untilMs

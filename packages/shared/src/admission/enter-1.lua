@@ -41,8 +41,7 @@ local function hopeless(call)
   for i, limit in ipairs(call.about.l) do
     if limit.b:sub(1, 1) == 'r' then
       before = before or redis.call('LLEN', laneKey(call.lane))
-      local tat = tonumber(redis.call('HGET', bucketKey(limit.b), 'tat') or 0)
-      local at = math.max(tat, now) + (before + (call.costs[i] or 1) - limit.n) * limit.i
+      local at = math.max(tatOf(limit.b), now) + (before + (call.costs[i] or 1) - limit.n) * limit.i
       if at > call.deadline then return {refuse = 'rate_limited', bucket = limit.b, at = at} end
     end
   end

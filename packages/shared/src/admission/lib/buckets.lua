@@ -4,7 +4,8 @@
     r  rate         HASH tat, since: the generic cell rate algorithm (ITU-T I.371); n is the burst, i ms for each
     c  concurrency  ZSET of the calls that hold it, n at most
     q  quota        counter of one window of w ms, n at most; refuses instead of waiting
-    x  upstream     set while the service behind a tool asked for patience
+    x  upstream     `<until ms> <call>` while the service behind a tool asked for patience, and after it until one call,
+                    which tries alone, has come through without being asked again
 
   Lanes whose next call waits for a bucket stand in its ring (`:lanes`); `later` says when the first of them may go.
   Needs `tag`, `now`, later.lua.
@@ -21,11 +22,31 @@ local function quotaId(limit)
   return limit.b .. ':' .. string.format('%.0f', math.floor(now / limit.w))
 end
 
+-- What this script has read of rates and blocks.
+local tats, blocks = {}, {}
+
+local function blockOf(bucket)
+  if blocks[bucket] == nil then
+    local untilMs, tries = (redis.call('GET', bucketKey(bucket)) or ''):match('^(%S+) ?(%S*)$')
+    blocks[bucket] = untilMs and {untilMs = tonumber(untilMs), tries = tries} or false
+  end
+  return blocks[bucket]
+end
+
+local function setBlock(bucket, untilMs, call)
+  blocks[bucket] = nil
+  redis.call('SET', bucketKey(bucket), string.format('%.0f %s', untilMs, call), 'XX', 'KEEPTTL')
+end
+
+local function tatOf(bucket)
+  tats[bucket] = tats[bucket] or tonumber(redis.call('HGET', bucketKey(bucket), 'tat') or 0)
+  return tats[bucket]
+end
+
 -- What stands in the way of a call: `at`, ms, where that is known; `refuse`, a code, where it is not to wait.
 local obstacles = {
   r = function(limit, cost)
-    local tat = tonumber(redis.call('HGET', bucketKey(limit.b), 'tat') or 0)
-    local at = math.max(tat, now) + (cost - limit.n) * limit.i
+    local at = math.max(tatOf(limit.b), now) + (cost - limit.n) * limit.i
     if cost > limit.n then return {at = at, refuse = 'rate_limited'} end
     if at > now then return {at = at} end
   end,
@@ -39,23 +60,23 @@ local obstacles = {
     return {at = turnsAt, left = limit.n - used, refuse = 'quota_exceeded'}
   end,
   x = function(limit)
-    local ms = redis.call('PTTL', bucketKey(limit.b))
-    if ms > 0 then return {at = now + ms} end
+    local block = blockOf(limit.b)
+    if block and block.untilMs > now then return {at = block.untilMs} end
+    if block and block.tries ~= '' then return {} end
   end,
 }
 
 -- Each takes what a start costs and answers `bucket=amount`, which is what the call then holds.
 local charges = {
   r = function(limit, cost)
-    local key = bucketKey(limit.b)
-    local tat = tonumber(redis.call('HGET', key, 'tat') or 0)
-    if tat <= now then
-      tat = now
-      redis.call('HSET', key, 'since', string.format('%.3f', now))
+    local key, tat, amount = bucketKey(limit.b), tatOf(limit.b), cost * limit.i
+    tats[limit.b] = math.max(tat, now) + amount
+    if tat > now then
+      redis.call('HSET', key, 'tat', tats[limit.b])
+    else
+      redis.call('HSET', key, 'tat', tats[limit.b], 'since', string.format('%.3f', now))
     end
-    local amount = cost * limit.i
-    redis.call('HSET', key, 'tat', tat + amount)
-    expireIn(key, math.ceil(tat + amount - now) + 1000)
+    expireIn(key, math.ceil(tats[limit.b] - now) + 1000)
     return limit.b .. '=' .. string.format('%.17g', amount)
   end,
   c = function(limit, _, call)
@@ -69,7 +90,12 @@ local charges = {
     expireIn(bucketKey(id), limit.w)
     return id .. '=' .. string.format('%.0f', cost)
   end,
-  x = function() end,
+  x = function(limit, _, call)
+    local block = blockOf(limit.b)
+    if not block then return nil end
+    setBlock(limit.b, block.untilMs, call)
+    return limit.b .. '=1'
+  end,
 }
 
 -- Has the first lane of a bucket's ring looked at.
@@ -99,10 +125,20 @@ local refunds = {
     local since = tonumber(redis.call('HGET', bucketKey(bucket), 'since') or 'inf')
     if since > hold.at then return end
     redis.call('HINCRBYFLOAT', bucketKey(bucket), 'tat', -amount)
+    tats[bucket] = nil
     touch(bucket)
   end,
   c = function(bucket, _, hold)
     redis.call('ZREM', bucketKey(bucket), hold.call)
+    touch(bucket)
+  end,
+  x = function(bucket, _, hold)
+    readClock()
+    local block = blockOf(bucket)
+    if not block or block.tries ~= hold.call then return end
+    blocks[bucket] = nil
+    if hold.started and block.untilMs <= now then redis.call('DEL', bucketKey(bucket))
+    else setBlock(bucket, block.untilMs, '') end
     touch(bucket)
   end,
   f = function(flight, _, hold)
@@ -122,8 +158,10 @@ local function hold(pool, call, limits, costs, flight)
     held[#held + 1] = charges[limit.b:sub(1, 1)](limit, costs[i] or 1, call)
   end
   held[#held + 1] = flight and 'f:' .. flight .. '=1'
-  local isNew = redis.call('HSET', tag .. ':out:' .. pool, call, table.concat(held, ' '))
-  if pools[pool] then pools[pool].out = pools[pool].out + isNew end
+  local known = poolOf(pool)
+  known.out = known.out + 1
+  known.held[#known.held + 1] = call
+  known.held[#known.held + 1] = table.concat(held, ' ')
 end
 
 -- Gives back all that a call holds; nothing when it holds nothing. What is tried `again` keeps its flight.

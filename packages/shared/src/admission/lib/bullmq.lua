@@ -7,12 +7,22 @@ local function bull(pool, part)
   return tag .. ':calls-' .. pool .. ':' .. part
 end
 
--- From `delayed` to the tail of `wait`. False when the job is not delayed: withdrawn, or picked up.
+-- Tells the worker that picks the job up what admission said: kept in front of what the job's progress holds already.
+local function note(pool, key, said)
+  local job = bull(pool, key)
+  local progress = redis.call('HGET', job, 'progress')
+  local rest = '}'
+  if progress then
+    rest = progress:gsub('^{"admission":%b{},?', '{', 1):sub(2)
+    if rest ~= '}' then rest = ',' .. rest end
+  end
+  redis.call('HSET', job, 'delay', 0, 'progress', '{"admission":' .. said .. rest)
+end
+
+-- From `delayed` to the tail of `wait`, in `finish`. False when the job is not delayed: withdrawn, or picked up.
 local function promote(pool, key)
   if redis.call('ZREM', bull(pool, 'delayed'), key) == 0 then return false end
-  redis.call('LPUSH', bull(pool, 'wait'), key)
-  redis.call('HSET', bull(pool, key), 'delay', 0)
-  wakes[pool] = true
+  table.insert(poolOf(pool).promoted, key)
   return true
 end
 
@@ -22,13 +32,4 @@ local function park(pool, key, dueAt)
   if not waits and not redis.call('ZSCORE', bull(pool, 'delayed'), key) then return end
   redis.call('ZADD', bull(pool, 'delayed'), dueAt * 4096, key)
   redis.call('HSET', bull(pool, key), 'delay', math.ceil(dueAt - now))
-end
-
--- Tells the worker that picks the job up what admission said: kept in front of what the job's progress holds already.
-local function note(pool, key, said)
-  local job = bull(pool, key)
-  if redis.call('HSETNX', job, 'progress', '{"admission":' .. said .. '}') == 1 then return end
-  local rest = redis.call('HGET', job, 'progress'):gsub('^{"admission":%b{},?', '{', 1):sub(2)
-  if rest ~= '}' then rest = ',' .. rest end
-  redis.call('HSET', job, 'progress', '{"admission":' .. said .. rest)
 end

@@ -41,19 +41,26 @@ local function parseCall(text)
   return call
 end
 
+-- Where the last start of each user ended, by class, as far as this script has asked.
+local lastEnds = {}
+
 -- Where a user's next start begins on the virtual clock, and the clock.
 local function startTag(about)
-  local clock = poolOf(about.p).clock[about.c]
-  return math.max(clock, tonumber(redis.call('ZSCORE', tagsKey(about), about.u) or 0)), clock
+  local key, clock = tagsKey(about), poolOf(about.p).clock[about.c]
+  local ends = lastEnds[key] or {}
+  lastEnds[key] = ends
+  ends[about.u] = ends[about.u] or tonumber(redis.call('ZSCORE', key, about.u) or 0)
+  return math.max(clock, ends[about.u]), clock
 end
 
 -- Moves the clock on by a start of this user, and answers where its next one begins.
-local function countStart(about)
-  local pool, start = poolOf(about.p), startTag(about)
+local function countStart(about, start)
+  local pool = poolOf(about.p)
   pool.clock[about.c] = start
-  pool.moved[about.c] = true
+  pool.ends[about.c] = pool.ends[about.c] or {}
   local ends = start + 1 / about.w
-  redis.call('ZADD', tagsKey(about), ends, about.u)
+  pool.ends[about.c][about.u] = ends
+  lastEnds[tagsKey(about)][about.u] = ends
   return ends
 end
 

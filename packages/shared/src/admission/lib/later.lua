@@ -3,20 +3,23 @@
   Needs `tag`.
 ]]
 local dayMs = 86400000
-local pools, expiries, wakes = {}, {}, {}
 
--- The slots of a pool, how many calls are out, its virtual clock per class, and whose turn it is.
+-- By pool: slots, calls out, virtual clock per class, whose turn it is, and what is to be written of it.
+local pools = {}
+local expiries = {}
+
 local function poolOf(name)
   local pool = pools[name]
   if pool then return pool end
-  local key = tag .. ':pool:' .. name
-  local stored = redis.call('HMGET', key, 'slots', 'clock:i', 'clock:b', 'turn')
+  local stored = redis.call('HMGET', tag .. ':pool:' .. name, 'slots', 'clock:i', 'clock:b', 'turn')
   pool = {
     slots = tonumber(stored[1] or 0),
     clock = {i = tonumber(stored[2] or 0), b = tonumber(stored[3] or 0)},
     turn = tonumber(stored[4] or 0),
     out = redis.call('HLEN', tag .. ':out:' .. name),
-    moved = {},
+    ends = {},
+    held = {},
+    promoted = {},
   }
   pools[name] = pool
   return pool
@@ -26,20 +29,30 @@ local function expireIn(key, ms)
   expiries[key] = ms
 end
 
-local function saveClock(name, pool, class)
-  redis.call('HSET', tag .. ':pool:' .. name, 'clock:' .. class, pool.clock[class], 'turn', pool.turn)
+-- Where the last start of each user ends, and the clock, which forgets those it has passed.
+local function saveClock(name, class, ends)
+  local pool, places = pools[name], {}
+  for user, place in pairs(ends) do
+    places[#places + 1] = place
+    places[#places + 1] = user
+  end
   local tags = tag .. ':tags:' .. name .. ':' .. class
+  redis.call('ZADD', tags, unpack(places))
   redis.call('ZREMRANGEBYSCORE', tags, '-inf', pool.clock[class])
   redis.call('PEXPIRE', tags, dayMs)
+  redis.call('HSET', tag .. ':pool:' .. name, 'clock:' .. class, pool.clock[class], 'turn', pool.turn)
+end
+
+local function savePool(name, pool)
+  for class, ends in pairs(pool.ends) do saveClock(name, class, ends) end
+  if #pool.held > 0 then redis.call('HSET', tag .. ':out:' .. name, unpack(pool.held)) end
+  if #pool.promoted == 0 then return end
+  local queue = tag .. ':calls-' .. name
+  redis.call('LPUSH', queue .. ':wait', unpack(pool.promoted))
+  if redis.call('HEXISTS', queue .. ':meta', 'paused') == 0 then redis.call('ZADD', queue .. ':marker', 0, '0') end
 end
 
 local function finish()
-  for name, pool in pairs(pools) do
-    for class in pairs(pool.moved) do saveClock(name, pool, class) end
-  end
+  for name, pool in pairs(pools) do savePool(name, pool) end
   for key, ms in pairs(expiries) do redis.call('PEXPIRE', key, ms) end
-  for name in pairs(wakes) do
-    local queue = tag .. ':calls-' .. name
-    if redis.call('HEXISTS', queue .. ':meta', 'paused') == 0 then redis.call('ZADD', queue .. ':marker', 0, '0') end
-  end
 end

@@ -28,9 +28,9 @@ local function grant(about, call, bucket)
 end
 
 -- After the first call of a lane has gone: to the place of its next, or away.
-local function moveUp(lane, about, place, bucket, ends)
+local function moveUp(lane, about, isLast, place, bucket, ends)
   redis.call('LPOP', laneKey(lane))
-  if redis.call('LLEN', laneKey(lane)) == 0 then
+  if isLast then
     leavePlace(lane, place, bucket)
     dropLane(lane)
   elseif bucket then
@@ -54,22 +54,22 @@ end
 -- Grants the next call of a lane, or puts the lane where it is found when what it waits for comes.
 local function tryLane(lane, place, bucket)
   local about = aboutLane(lane)
-  local text = about and redis.call('LINDEX', laneKey(lane), 0)
-  if not text then
+  local texts = about and redis.call('LRANGE', laneKey(lane), 0, 1)
+  if not texts or #texts == 0 then
     leavePlace(lane, place, bucket)
     if about then dropLane(lane) end
     return false
   end
-  local call = parseCall(text)
+  local call, isLast = parseCall(texts[1]), #texts == 1
   local met = obstacleOf(about, call, bucket)
   if met and met.refuse then
     if promote(about.p, call.key) then refuse(about.p, call, met) end
-    moveUp(lane, about, place, bucket)
+    moveUp(lane, about, isLast, place, bucket)
   elseif met then
     putAside(lane, about, met, place, bucket)
   elseif hasRoom(about.p) then
     local granted = grant(about, call, bucket)
-    moveUp(lane, about, place, bucket, granted and countStart(about) or nil)
+    moveUp(lane, about, isLast, place, bucket, granted and countStart(about, (startTag(about))) or nil)
     return granted
   elseif bucket then
     leavePlace(lane, place, bucket)
