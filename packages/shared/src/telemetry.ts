@@ -158,7 +158,7 @@ export function inProcessSpan<T>(pickUp: PickUp, work: (describe: (end: PickUpEn
   const { envelope, waits, metadata, ageMs } = pickUp;
   const sent = extract(metadata);
   const sentContext = trace.getSpanContext(sent);
-  const lastWait = waits.at(-1);
+  const wait = waitEnded(waits);
   const facts: Facts = {
     ...callFacts(envelope),
     'messaging.operation.name': 'process',
@@ -167,8 +167,8 @@ export function inProcessSpan<T>(pickUp: PickUp, work: (describe: (end: PickUpEn
     'messaging.client.id': pickUp.worker,
     'callyard.attempt': pickUp.attempt,
     'callyard.lost': pickUp.lost,
-    'callyard.wait.reason': lastWait?.reason,
-    'callyard.wait.ms': lastWait?.ms,
+    'callyard.wait.reason': wait?.reason,
+    'callyard.wait.ms': wait?.ms,
   };
   const parent = ageMs > newTraceAfterMs ? ROOT_CONTEXT : sent;
   const links = sentContext ? [{ context: sentContext }] : [];
@@ -185,6 +185,12 @@ export function inProcessSpan<T>(pickUp: PickUp, work: (describe: (end: PickUpEn
     },
     { parent, links },
   );
+}
+
+/** What a call waited for before this pick-up: admission and then a slot are two waits, of which the longer tells more. */
+function waitEnded(waits: readonly Wait[]): Wait | undefined {
+  const [before, last] = waits.length > 1 ? waits.slice(-2) : [undefined, waits[0]];
+  return before && last?.reason === 'queue' && before.ms > last.ms ? before : last;
 }
 
 /** One attempt of a handler. */
