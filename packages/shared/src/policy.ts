@@ -1,5 +1,6 @@
 import Type from 'typebox';
 import { Value } from 'typebox/value';
+import { Limit, limitProblems } from './admission/limit.ts';
 import { problemsOf } from './schema-problems.ts';
 
 /** A timer that is set to more fires at once. */
@@ -59,7 +60,10 @@ export const Policy = Type.Object(
       description:
         "whose key the service behind the tool counts: a `Retry-After` blocks the tool, or one user's calls of it",
     }),
-    limits: Type.Array(Type.Any(), { default: [], description: 'rates, concurrency and quotas' }),
+    limits: Type.Array(Limit, {
+      default: [],
+      description: 'rates, concurrency and quotas; all of them must have room',
+    }),
     cache: Type.Optional(CachePolicy),
     sequential: Type.Boolean({ default: false, description: 'a turn that holds this tool runs its calls one by one' }),
     isolate: Type.Boolean({ default: false, description: 'run the handler in a child process that can be killed' }),
@@ -79,6 +83,10 @@ export type PolicyInput = Partial<Omit<Policy, 'retry' | 'hosts' | 'cache'>> & {
 export function readPolicy(input: PolicyInput): { policy: Policy; problems: string[] } {
   const policy = Value.Default(Policy, Value.Clone(input)) as Policy;
   const problems = problemsOf(policy, Policy).map(({ pointer, problem }) => `policy${pointer}: ${problem}`);
+  if (problems.length === 0) {
+    const faults = policy.limits.flatMap((limit, i) => limitProblems(limit).map((one) => `policy/limits/${i}: ${one}`));
+    problems.push(...faults);
+  }
   if (policy.cache && policy.effects !== 'none')
     problems.push(`policy/cache: results are kept only of tools with effects: 'none', not '${policy.effects}'`);
   if (problems.length === 0 && policy.effects === 'at-most-once') policy.retry.attempts = 1;

@@ -1,16 +1,77 @@
-// Placeholder of the lead until helper D's version replaces this file.
-export interface LimitRule {
-  per: ('user' | 'owner' | 'tool')[];
-  rate?: { limit: number; periodMs: number; burst?: number };
-  concurrency?: number;
-  quota?: { limit: number; windowMs: number };
-  cost?: unknown;
-  onLimit?: 'wait' | 'refuse';
-  for?: Record<string, string>;
+import { readFileSync } from 'node:fs';
+import Type from 'typebox';
+import { nearest } from '../nearest.ts';
+import { problemsOf } from '../schema-problems.ts';
+import { limitProblems, limitProperties } from './limit.ts';
+
+const Name = Type.String({ minLength: 1, maxLength: 256 });
+
+/** Whose calls a rule is about; all that is given must fit. A plan such as `free` is a role. */
+const For = Type.Object(
+  {
+    role: Type.Optional(Name),
+    user: Type.Optional(Name),
+    owner: Type.Optional(Name),
+    tool: Type.Optional(Name),
+  },
+  { additionalProperties: false },
+);
+
+/** A limit that configuration lays on calls, beside those their tools declare. Without `for` it is on all. */
+export const LimitRule = Type.Object({ ...limitProperties, for: Type.Optional(For) }, { additionalProperties: false });
+export type LimitRule = Type.Static<typeof LimitRule>;
+
+export const LimitRules = Type.Object(
+  {
+    limits: Type.Array(LimitRule, { default: [] }),
+    weights: Type.Record(Name, Type.Number({ exclusiveMinimum: 0, maximum: 1_000 }), {
+      default: {},
+      description: 'role → share of its users against those of others; default 1 each',
+    }),
+  },
+  { additionalProperties: false },
+);
+export type LimitRules = Type.Static<typeof LimitRules>;
+
+/** Rules that cannot be used; the message names every place that is wrong. */
+export class LimitRulesError extends Error {
+  override name = 'LimitRulesError';
 }
-export interface LimitRules {
-  limits: LimitRule[];
-  weights: Record<string, number>;
+
+/** @throws LimitRulesError */
+export function readLimitRules(data: unknown): LimitRules {
+  const filled = isObject(data) ? { limits: [], weights: {}, ...data } : data;
+  const problems = problemsOf(filled, LimitRules).map(({ pointer, problem }) => `${pointer || '/'}: ${problem}`);
+  if (problems.length > 0) throw new LimitRulesError(listed([...problems, ...misspelt(filled)]));
+  const rules = filled as LimitRules;
+  const faults = rules.limits.flatMap((rule, i) => limitProblems(rule).map((problem) => `/limits/${i}: ${problem}`));
+  if (faults.length > 0) throw new LimitRulesError(listed(faults));
+  return rules;
 }
-export const readLimitRules = (data: unknown): LimitRules => data as LimitRules;
-export const loadLimitRules = (_file: string): LimitRules => ({ limits: [], weights: {} });
+
+/** @throws LimitRulesError which names the file */
+export function loadLimitRules(file: string): LimitRules {
+  try {
+    return readLimitRules(JSON.parse(readFileSync(file, 'utf8')));
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new LimitRulesError(`the limits in ${file} cannot be used: ${why}`, { cause: error });
+  }
+}
+
+const isObject = (data: unknown): data is object => typeof data === 'object' && data !== null && !Array.isArray(data);
+
+const listed = (problems: readonly string[]): string =>
+  `wrong limits:\n${problems.map((one) => `  ${one}`).join('\n')}`;
+
+/** Keys of a rule that no rule has, with the one that was meant. */
+function misspelt(data: unknown): string[] {
+  const rules = isObject(data) && 'limits' in data && Array.isArray(data.limits) ? (data.limits as unknown[]) : [];
+  const known = Object.keys(LimitRule.properties);
+  return rules.filter(isObject).flatMap((rule, i) =>
+    Object.keys(rule).flatMap((key) => {
+      const close = known.includes(key) ? undefined : nearest(key, known);
+      return close === undefined ? [] : [`/limits/${i}/${key}: did you mean ${close}?`];
+    }),
+  );
+}
