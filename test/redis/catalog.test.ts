@@ -1,7 +1,9 @@
+import { Queue } from 'bullmq';
 import { describe, expect, it, vi } from 'vitest';
-import { readCatalog } from '@callyard/shared/catalog';
-import { defineTool, Type, type Tool } from '@callyard/worker';
-import { setup, toolCall, principal } from '../support/setup.ts';
+import { joinCatalog, readCatalog } from '@callyard/shared/catalog';
+import type { Redis } from '@callyard/shared/redis';
+import { defineTool, ToolError, Type, type Tool } from '@callyard/worker';
+import { setup, toolCall, principal, type Callyard } from '../support/setup.ts';
 
 const tool = (name: string, version = '1.0.0', properties: Type.TProperties = {}): Tool =>
   defineTool({ name, version, description: name, parameters: Type.Object(properties), handler: () => version });
@@ -57,9 +59,89 @@ describe('the catalog', () => {
     await vi.waitFor(() => expect(dispatcher.tools()).toEqual([]));
   });
 
+  it('loses a worker that stops while its heartbeat is under way', async () => {
+    const { redis, names } = await setup();
+    const worker = { id: 'w', pool: 'p', slots: 1, host: 'h', pid: 1, startedAt: 0 };
+    let beating = () => {};
+    const watched = Object.create(redis, { time: { value: () => (beating(), redis.time()) } }) as Redis;
+    const onError = () => {};
+    const membership = await joinCatalog({ redis: watched, names, worker, manifests: [], heartbeatMs: 1, onError });
+    const left = new Promise((resolve) => (beating = () => resolve(Promise.resolve().then(membership.leave))));
+    await left;
+    await redis.ping();
+    expect(await redis.zcard(names.workers)).toBe(0);
+  });
+
   it('gives up waiting for tools that do not come', async () => {
     const yard = await setup();
     const dispatcher = await yard.dispatcher();
     await expect(dispatcher.waitForTools(['never'], 30)).rejects.toThrow(/timeout/i);
+  });
+});
+
+const days = (count: number): number => count * 24 * 3_600_000;
+
+describe('the queue of a pool that nobody serves any more', () => {
+  /** A dead letter in a pool whose only worker has gone. */
+  async function deadPool() {
+    const yard = await setup();
+    const broken = defineTool({
+      name: 'broken',
+      version: '1.0.0',
+      description: 'Breaks',
+      parameters: Type.Object({}),
+      handler: () => Promise.reject(new ToolError('broken')),
+    });
+    const worker = await yard.worker([broken]);
+    const dispatcher = await yard.dispatcher();
+    const { outcomes } = await dispatcher.execute([toolCall('broken')], { principal });
+    await expect.poll(() => yard.redis.zcard(`${queueOf(yard, worker.pool)}:failed`)).toBe(1);
+    await worker.close();
+    const keys = () => yard.redis.keys(`${queueOf(yard, worker.pool)}:*`);
+    const unservedFor = (ms: number) => yard.redis.zadd(yard.names.pools, Date.now() - ms, worker.pool);
+    return { yard, pool: worker.pool, letter: outcomes[0]?.key ?? '', keys, unservedFor };
+  }
+
+  const queueOf = ({ names }: Callyard, pool: string) => `${names.bullPrefix}:${names.queue(pool)}`;
+
+  it('keeps its dead letters for 14 days', async () => {
+    const { yard, pool, letter, keys, unservedFor } = await deadPool();
+    const before = await keys();
+    expect(before).toContain(`${queueOf(yard, pool)}:${letter}`);
+    await unservedFor(days(14) - 60_000);
+    await yard.worker([tool('other')]);
+    expect((await keys()).toSorted()).toEqual(before.toSorted());
+    expect(await yard.redis.zscore(yard.names.pools, pool)).not.toBeNull();
+  });
+
+  it('goes with all of its keys when a worker says that it lives after that', async () => {
+    const { yard, pool, keys, unservedFor } = await deadPool();
+    await unservedFor(days(14) + 60_000);
+    await yard.worker([tool('other')]);
+    expect(await keys()).toEqual([]);
+    expect(await yard.redis.zscore(yard.names.pools, pool)).toBeNull();
+  });
+
+  it('goes bit by bit where it holds many jobs, whatever state they are in', async () => {
+    const { yard, pool, keys, unservedFor } = await deadPool();
+    const queue = new Queue(yard.names.queue(pool), {
+      prefix: yard.names.bullPrefix,
+      connection: { url: yard.redisUrl },
+    });
+    const jobs = Array.from({ length: 2_400 }, (_, i) => ({
+      name: 'broken',
+      data: {},
+      opts: {
+        jobId: `left.0.${i}`,
+        ...(i % 2 === 0 ? { delay: 60_000 } : {}),
+        ...(i % 3 === 0 ? { priority: 1 } : {}),
+      },
+    }));
+    await queue.addBulk(jobs);
+    await queue.close();
+    await unservedFor(days(14) + 60_000);
+    await yard.worker([tool('other')], { heartbeatMs: 20 });
+    expect((await keys()).length).toBeGreaterThan(1_000);
+    await expect.poll(keys).toEqual([]);
   });
 });

@@ -4,7 +4,6 @@ import { environmentWith } from '@callyard/shared/config';
 import type { Callyard } from './setup.ts';
 
 const main = new URL('../../packages/cli/src/main.ts', import.meta.url);
-const tools = new URL('./process-tools.ts', import.meta.url).pathname;
 
 /** Recovery in tenths of a second, where the default profile takes seconds. */
 const quickProfile = {
@@ -15,16 +14,17 @@ const quickProfile = {
   CALLYARD_STUCK_AFTER_MS: '200',
 };
 
-/** Worker processes as `callyard worker` starts them, ended with the test. */
+/** Worker processes as `callyard worker` starts them, ended with the test. `tools` is a module beside this one. */
 export async function workerProcesses(
   yard: Callyard,
   count: number,
   settings: Record<string, string> = {},
+  tools = './process-tools.ts',
 ): Promise<WorkerProcess[]> {
   const own = { REDIS_URL: yard.redisUrl, CALLYARD_PREFIX: yard.prefix, ...quickProfile, ...settings };
   const workers = await startWorkers(count, {
     script: main,
-    args: ['worker', '--tools', tools],
+    args: ['worker', '--tools', new URL(tools, import.meta.url).pathname],
     env: environmentWith(own),
   });
   onTestFinished(() => {

@@ -3,13 +3,11 @@ import type { Connected } from './connect.ts';
 import { startDeadline } from './deadline.ts';
 import type { RunFrame } from './envelope.ts';
 import type { LoopOptions } from './loop.ts';
-import type { ToolSelection } from './offer.ts';
+import type { OfferOptions } from './offer.ts';
 
 /** What a run and a bare `execute` have in common. */
-export interface CallerOptions {
+export interface CallerOptions extends OfferOptions {
   principal: PrincipalInput;
-  /** which tools may be called; default: the live ones whose `requires` the principal meets */
-  tools?: ToolSelection;
   conversationId?: string;
   /** `batch` lets `interactive` calls go first; default `interactive` */
   class?: 'interactive' | 'batch';

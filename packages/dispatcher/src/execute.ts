@@ -5,7 +5,7 @@ import { startFrame, type CallerOptions } from './caller.ts';
 import type { Connected } from './connect.ts';
 import { toolMessage } from './conversation.ts';
 import type { ToolCall, ToolMessage } from './model.ts';
-import { offerTools, type Offer } from './offer.ts';
+import { offerEverything, offerTools } from './offer.ts';
 import { readCalls } from './read-calls.ts';
 
 export interface ExecuteOptions extends CallerOptions {
@@ -25,11 +25,14 @@ export async function executeCalls(
   execute: ExecuteOptions,
   to: Connected,
 ): Promise<Executed> {
-  const { principal, key, tools, mode = 'parallel' } = execute;
+  const { principal, key, mode = 'parallel' } = execute;
   const runId = key === undefined ? randomUUID() : ownedKey(principal.owner, key);
   const { frame, end } = startFrame(runId, execute, to, key !== undefined);
   try {
-    const offer = tools ? offerTools(to.live, frame.principal, tools) : everyTool(to);
+    // Without a selection any live tool: its worker still checks what it requires.
+    const offer = execute.tools
+      ? offerTools(to.live, frame.principal, execute)
+      : offerEverything(to.live, execute.versions);
     const limits = { maxArgumentBytes: to.config.maxArgumentBytes, room: to.config.maxCalls };
     const proposed = readCalls(toolCalls, offer, limits);
     const outcomes = await inCallsSpan(frame, () =>
@@ -42,10 +45,6 @@ export async function executeCalls(
     end();
   }
 }
-
-/** Without a selection `execute` takes any live tool: its worker still checks what it requires. */
-const everyTool = ({ live }: Connected): Offer =>
-  new Map(live.latest().map((manifest) => [manifest.name, { manifest, range: `^${manifest.version}` }]));
 
 /** A caller's key belongs to its owner, so two owners may use the same one and never see each other's outcomes. */
 const ownedKey = (owner: string, key: string): string =>

@@ -3,21 +3,23 @@ import type { ToolRef } from '@callyard/shared/call';
 import type { Names } from '@callyard/shared/names';
 import type { Redis } from '@callyard/shared/redis';
 import type { Manifest } from '@callyard/shared/tool';
-import { maxSatisfying, satisfies } from 'semver';
+import { highestIn, runnableBy } from '@callyard/shared/version';
 
 /** The tools that workers serve right now, as this dispatcher last read them from the catalog. */
 export interface LiveTools {
   /** the highest live version of every tool, by name */
   latest(): readonly Manifest[];
-  /** the highest live version in the range, or the highest of all */
+  /** the highest live version in the range; default: the highest of all */
   find(name: string, range?: string): Manifest | undefined;
-  /** a live pool that may run the call; one with more slots is more likely */
-  route(tool: Pick<ToolRef, 'name' | 'range'>): string | undefined;
+  /** a live pool that may run the call, see shared/version.ts; one with more slots is more likely */
+  route(tool: WantedTool): string | undefined;
   isLive(pool: string): boolean;
   refresh(): Promise<void>;
   /** resolves at the first refresh after which every name is live */
   until(names: readonly string[], signal: AbortSignal): Promise<void>;
 }
+
+type WantedTool = Pick<ToolRef, 'name' | 'version' | 'range'>;
 
 interface Version {
   manifest: Manifest;
@@ -29,7 +31,7 @@ interface Snapshot {
   /** name → version */
   tools: ReadonlyMap<string, ReadonlyMap<string, Version>>;
   latest: readonly Manifest[];
-  /** `name@range` → the pools that may run it: ranges are few, and matching one costs more than an enqueue */
+  /** `name@version@range` → the pools that may run it: ranges are few, and matching one costs more than an enqueue */
   routes: Map<string, readonly LivePool[]>;
 }
 
@@ -47,7 +49,7 @@ export function watchLiveTools(redis: Redis, names: Names): LiveTools {
     latest: () => snapshot.latest,
     find(name, range = '*') {
       const versions = snapshot.tools.get(name);
-      const version = versions && best([...versions.keys()], range);
+      const version = versions && highestIn([...versions.keys()], range);
       return version === undefined ? undefined : versions?.get(version)?.manifest;
     },
     route: (tool) => pickBySlots(poolsFor(tool, snapshot)),
@@ -83,27 +85,23 @@ function index(pools: readonly LivePool[]): Snapshot {
     }
   }
   const latest = [...tools.values()].flatMap((versions) => {
-    const version = best([...versions.keys()], '*');
+    const version = highestIn([...versions.keys()], '*');
     return version === undefined ? [] : (versions.get(version)?.manifest ?? []);
   });
   return { pools: new Map(pools.map((pool) => [pool.pool, pool])), tools, latest, routes: new Map() };
 }
 
-function poolsFor({ name, range }: Pick<ToolRef, 'name' | 'range'>, { tools, routes }: Snapshot): readonly LivePool[] {
-  const asked = `${name}@${range}`;
+function poolsFor(wanted: WantedTool, { tools, routes }: Snapshot): readonly LivePool[] {
+  const { name, version, range } = wanted;
+  const asked = `${name}@${version}@${range}`;
   const known = routes.get(asked);
   if (known) return known;
-  const fitting = [...(tools.get(name) ?? [])].filter(([version]) =>
-    satisfies(version, range, { includePrerelease: true }),
-  );
-  const pools = fitting.flatMap(([, version]) => version.pools);
+  const versions = tools.get(name) ?? new Map<string, Version>();
+  const fitting = runnableBy([...versions.keys()], wanted);
+  const pools = [...new Set(fitting.flatMap((one) => versions.get(one)?.pools ?? []))];
   routes.set(asked, pools);
   return pools;
 }
-
-/** The highest version in the range; a prerelease only where there is nothing else. */
-const best = (versions: string[], range: string): string | undefined =>
-  maxSatisfying(versions, range) ?? maxSatisfying(versions, range, { includePrerelease: true }) ?? undefined;
 
 /** Weighted by slots, so that a canary pool of one worker among ten gets a tenth of the calls. */
 function pickBySlots(pools: readonly LivePool[]): string | undefined {

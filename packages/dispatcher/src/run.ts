@@ -5,7 +5,7 @@ import { startFrame, type CallerOptions } from './caller.ts';
 import type { Connected } from './connect.ts';
 import { driveRun } from './loop.ts';
 import type { Message, Model, ToolChoice, Usage } from './model.ts';
-import { offerTools, type Offer } from './offer.ts';
+import { OfferError, offerTools, type Offer } from './offer.ts';
 import { conversationOf, memoryRunRecord, usageOf, type RunEnd, type RunHistory } from './run-record.ts';
 
 export interface RunOptions extends CallerOptions {
@@ -45,7 +45,7 @@ export async function runConversation(run: RunOptions, to: Connected): Promise<R
     throw new TypeError(`run: runId ${JSON.stringify(runId)} does not match ${runIdPattern}`);
   const { maxTurns, maxCalls, maxTokens } = { ...to.config, ...definedOf(run) };
   const { frame, end } = startFrame(runId, run, to, false);
-  const offer = offerByTurn(() => offerTools(to.live, frame.principal, run.tools));
+  const offer = offerByTurn(() => offerTools(to.live, frame.principal, run));
   const record = memoryRunRecord(run.messages);
   const { conversationId } = run;
   try {
@@ -72,12 +72,22 @@ export async function runConversation(run: RunOptions, to: Connected): Promise<R
   }
 }
 
+/** What cannot be offered any more stays on offer as it was: its calls wait for a worker to come. */
 function offerByTurn(build: () => Offer): (turn: number) => Offer {
   let current: { turn: number; offer: Offer } | undefined;
   return (turn) => {
-    if (current?.turn !== turn) current = { turn, offer: build() };
+    if (current?.turn !== turn) current = { turn, offer: current ? orAsBefore(build, current.offer) : build() };
     return current.offer;
   };
+}
+
+function orAsBefore(build: () => Offer, before: Offer): Offer {
+  try {
+    return build();
+  } catch (error) {
+    if (error instanceof OfferError) return before;
+    throw error;
+  }
 }
 
 function resultOf(runId: string, history: RunHistory, end: RunEnd): RunResult {

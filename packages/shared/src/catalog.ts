@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
+import { Envelope } from './call.ts';
 import type { Names } from './names.ts';
-import type { Redis } from './redis.ts';
+import { loadScript, type Redis } from './redis.ts';
 import type { Manifest } from './tool.ts';
 
 /** A worker as the catalog lists it. */
@@ -24,9 +25,18 @@ export interface LivePool {
 /** Manifests outlive their workers by this, so that a dead letter can still be told what it was. */
 const manifestTtlMs = 24 * 3_600_000;
 
-/** The pool is the tools: workers that serve exactly the same manifests share a queue, others never meet. */
+/** As long as dead letters are kept: see worker.ts. */
+const deadPoolTtlMs = 14 * 24 * 3_600_000;
+
+const forgetScript = loadScript('./forget-1.lua', import.meta.url);
+
+/**
+ * The pool is the tools: workers that serve exactly the same manifests share a queue, others never meet. Neither do
+ * workers that understand other envelopes, so that no call waits where only some can run it.
+ */
 export function poolOf(manifestHashes: readonly string[]): string {
-  return createHash('sha256').update(manifestHashes.toSorted().join('\n')).digest('hex').slice(0, 8);
+  const served = [`v${Envelope.properties.v.const}`, ...manifestHashes.toSorted()];
+  return createHash('sha256').update(served.join('\n')).digest('hex').slice(0, 8);
 }
 
 /** The worker's side: be listed while alive. */
@@ -51,20 +61,26 @@ export async function joinCatalog(options: JoinOptions): Promise<Membership> {
   await redis.set(names.manifests(worker.pool), JSON.stringify(manifests), 'PX', manifestTtlMs);
   const member = JSON.stringify(worker);
   const beat = async (): Promise<void> => {
-    const until = (await redisNow(redis)) + 3 * heartbeatMs;
+    const now = await redisNow(redis);
     await redis
       .pipeline()
-      .zadd(names.workers, until, member)
+      .zadd(names.workers, now + 3 * heartbeatMs, member)
+      .zadd(names.pools, now, worker.pool)
       .pexpire(names.workers, manifestTtlMs)
       .pexpire(names.manifests(worker.pool), manifestTtlMs)
       .exec();
+    await forgetScript(redis, [names.tag], [deadPoolTtlMs]);
   };
   await beat();
   await redis.publish(names.catalogChannel, worker.id);
-  const timer = setInterval(() => void beat().catch(onError), heartbeatMs);
+  let beating = Promise.resolve();
+  const timer = setInterval(() => {
+    beating = beat().catch(onError);
+  }, heartbeatMs);
   return {
     async leave() {
       clearInterval(timer);
+      await beating; // it would list the worker again
       await redis.zrem(names.workers, member);
       await redis.publish(names.catalogChannel, worker.id);
     },

@@ -18,6 +18,8 @@ export interface Names {
   cached(id: string): string;
   /** ZSET of live workers by the time at which their heartbeat ends */
   readonly workers: string;
+  /** ZSET of pools, living and dead, by when a worker last served them; no TTL, as it is what remembers their queues */
+  readonly pools: string;
   /** the manifests a pool serves */
   manifests(pool: string): string;
   /** channel: a worker came or went */
@@ -40,6 +42,7 @@ export function createNames(prefix = 'callyard', shard = 0): Names {
     startMark: (key) => `${tag}:started:${key}`,
     cached: (id) => `${tag}:cache:${id}`,
     workers: `${tag}:workers`,
+    pools: `${tag}:pools`,
     manifests: (pool) => `${tag}:manifests:${pool}`,
     catalogChannel: `${tag}:catalog`,
     admissionChannel: `${tag}:admission`,

@@ -52,7 +52,8 @@ export const attributes = {
   'callyard.run.stop': 'why the run ended',
   'callyard.attempt': 'which attempt a pick-up makes, from 1',
   'callyard.lost': 'workers that died or lost their lock while they held the call',
-  'callyard.wait.reason': 'what the wait before this pick-up was for: `queue` or `share` (a slot), `rate`, `concurrency`, `same_call`, `retry`, `retry_after`, `shutdown`',
+  'callyard.wait.reason':
+    'what the wait before this pick-up was for: `queue` or `share` (a slot), `rate`, `concurrency`, `same_call`, `retry`, `retry_after`, `shutdown`',
   'callyard.wait.ms': 'how long that wait was',
   'callyard.outcome': 'the status of the call, or `retry`, `hand-back`, `abandoned`',
 } as const;

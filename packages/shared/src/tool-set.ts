@@ -1,6 +1,6 @@
-import { maxSatisfying } from 'semver';
 import type { ToolRef } from './call.ts';
 import { ToolDefinitionError, type Tool } from './tool.ts';
+import { highestIn } from './version.ts';
 
 /** The tools of a worker, found by what an envelope asks for. */
 export interface ToolSet {
@@ -34,11 +34,9 @@ export function createToolSet(tools: readonly Tool[]): ToolSet {
   };
 }
 
-/** A prerelease only where nothing else is in range, as the dispatcher picks what it offers. */
 function highest(versions: ReadonlyMap<string, Tool>, range: string): Tool | undefined {
-  const known = [...versions.keys()];
-  const version = maxSatisfying(known, range) ?? maxSatisfying(known, range, { includePrerelease: true });
-  return version === null ? undefined : versions.get(version);
+  const version = highestIn([...versions.keys()], range);
+  return version === undefined ? undefined : versions.get(version);
 }
 
 function refuseTwin({ manifest }: Tool, twin: Tool): never {

@@ -8,8 +8,9 @@ import { runCall } from './run-call.ts';
 import { resume } from './call-progress.ts';
 import { conclude, delay, toFront } from './conclude.ts';
 
-/** How long a job that needs a newer worker stays away from this one. */
+/** A job that needs a newer worker stays away for a second, then twice as long each time, for an hour in all. */
 const tooNewDelayMs = 1_000;
+const maxHandBacks = 12;
 
 /** The BullMQ job of a call: parse, run, and tell BullMQ what becomes of it. */
 export async function processJob(
@@ -22,7 +23,7 @@ export async function processJob(
   const key = job.id ?? '';
   if (held.closed) return toFront(job, token); // BullMQ's blocking fetch outlives its pause
   const parsed = parseEnvelope(job.data);
-  if (parsed.kind === 'too-new') return delay(job, token, tooNewDelayMs);
+  if (parsed.kind === 'too-new') return handBackTooNew(job, token, pool, parsed.v, worker);
   if (parsed.kind === 'broken') return refuseBroken(job, token, pool, parsed.why, worker);
 
   const abort = new AbortController();
@@ -87,6 +88,19 @@ const pickUpOf = (job: Job, { envelope, attempt, lost, waits }: Attempt, worker:
 function endOf(verdict: Verdict): PickUpEnd {
   if (verdict.kind === 'settled') return { outcome: verdict.outcome.status, error: verdict.outcome.error };
   return { outcome: verdict.kind, error: verdict.kind === 'retry' ? verdict.error : undefined };
+}
+
+/** It is left to a newer worker; where none comes, nobody waits for it any more. */
+async function handBackTooNew(
+  job: Job,
+  token: string,
+  pool: string,
+  v: number,
+  worker: WorkerContext,
+): Promise<Outcome['status']> {
+  const handBacks = job.attemptsStarted - 1;
+  if (handBacks < maxHandBacks) return delay(job, token, tooNewDelayMs * 2 ** handBacks);
+  return refuseBroken(job, token, pool, `its envelope has version ${v}`, worker);
 }
 
 /** Not written by any dispatcher of ours: answered as well as its id allows, so that whoever waits for it is told. */
