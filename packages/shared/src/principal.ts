@@ -1,4 +1,5 @@
 import Type from 'typebox';
+import { problemsOf } from './schema-problems.ts';
 
 /** On whose behalf a call runs. `permissions` and `roles` decide which tools may be called. */
 export const Principal = Type.Object({
@@ -12,8 +13,12 @@ export type Principal = Type.Static<typeof Principal>;
 /** What callers may write: roles and permissions are empty when left out. */
 export type PrincipalInput = Pick<Principal, 'owner' | 'userId'> & Partial<Principal>;
 
+/** @throws TypeError which names every field that is wrong */
 export function toPrincipal({ owner, userId, roles = [], permissions = [] }: PrincipalInput): Principal {
-  return { owner, userId, roles, permissions };
+  const principal = { owner, userId, roles, permissions };
+  const problems = problemsOf(principal, Principal).map(({ pointer, problem }) => `principal${pointer}: ${problem}`);
+  if (problems.length > 0) throw new TypeError(problems.join('\n'));
+  return principal;
 }
 
 /**

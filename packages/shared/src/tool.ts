@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
 import { valid } from 'semver';
 import type { Static, TSchema } from 'typebox';
+import { costPointerProblems } from './admission/cost-pointer.ts';
 import { nearest } from './nearest.ts';
 import { readPolicy, type Policy, type PolicyInput } from './policy.ts';
 import type { Principal } from './principal.ts';
@@ -79,6 +80,7 @@ export function defineTool<const P extends TSchema | JsonSchema>(definition: Too
     ...headProblems(definition),
     ...checkSchema(parameters).map(({ pointer, problem }) => `parameters${pointer && `/${pointer}`}: ${problem}`),
   );
+  if (problems.length === 0) problems.push(...costPointerProblems(policy.limits, parameters as JsonSchema));
   if (problems.length > 0) {
     throw new ToolDefinitionError(problems.map((problem) => `tool ${name}@${version}: ${problem}`).join('\n'));
   }

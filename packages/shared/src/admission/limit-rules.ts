@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 import Type from 'typebox';
-import { nearest } from '../nearest.ts';
 import { problemsOf } from '../schema-problems.ts';
 import { limitProblems, limitProperties } from './limit.ts';
 
@@ -42,7 +41,7 @@ export class LimitRulesError extends Error {
 export function readLimitRules(data: unknown): LimitRules {
   const filled = isObject(data) ? { limits: [], weights: {}, ...data } : data;
   const problems = problemsOf(filled, LimitRules).map(({ pointer, problem }) => `${pointer || '/'}: ${problem}`);
-  if (problems.length > 0) throw new LimitRulesError(listed([...problems, ...misspelt(filled)]));
+  if (problems.length > 0) throw new LimitRulesError(listed(problems));
   const rules = filled as LimitRules;
   const faults = rules.limits.flatMap((rule, i) => limitProblems(rule).map((problem) => `/limits/${i}: ${problem}`));
   if (faults.length > 0) throw new LimitRulesError(listed(faults));
@@ -63,15 +62,3 @@ const isObject = (data: unknown): data is object => typeof data === 'object' && 
 
 const listed = (problems: readonly string[]): string =>
   `wrong limits:\n${problems.map((one) => `  ${one}`).join('\n')}`;
-
-/** Keys of a rule that no rule has, with the one that was meant. */
-function misspelt(data: unknown): string[] {
-  const rules = isObject(data) && 'limits' in data && Array.isArray(data.limits) ? (data.limits as unknown[]) : [];
-  const known = Object.keys(LimitRule.properties);
-  return rules.filter(isObject).flatMap((rule, i) =>
-    Object.keys(rule).flatMap((key) => {
-      const close = known.includes(key) ? undefined : nearest(key, known);
-      return close === undefined ? [] : [`/limits/${i}/${key}: did you mean ${close}?`];
-    }),
-  );
-}
