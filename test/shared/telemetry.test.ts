@@ -122,6 +122,9 @@ describe('with an SDK', () => {
     await inProcessSpan(pickUp(), async (describePickUp) => {
       describePickUp({ outcome: 'failed', error: { code: 'timeout', message: 'late' } });
     });
+    await inProcessSpan(pickUp(), async (describePickUp) => {
+      describePickUp({ outcome: 'completed', degraded: { why: 'timeout', by: 'tool' } });
+    });
     const used = new Set(finished().flatMap((span) => Object.keys(span.attributes)));
     expect([...used].toSorted()).toEqual(Object.keys(attributes).toSorted());
     const named = Object.values(spanTable).map(({ name, kind }) => `${name} ${kind}`);

@@ -124,6 +124,22 @@ describe('defining a tool', () => {
     expect(manifest.policy.hosts).toEqual(['a.test', { host: 'b.test', internal: false }]);
   });
 
+  it('has no circuit unless a policy asks for one, and then fills in its figures', () => {
+    const { policy } = defineTool({ ...good, policy: { breaker: { failures: 2 } } }).manifest;
+    expect(policy.breaker).toEqual({ failures: 2, halfOpenAfterMs: 10_000 });
+    expect(defineTool({ ...good, policy: { breaker: {} } }).manifest.policy.breaker).toMatchObject({ failures: 5 });
+  });
+
+  it('keeps a fallback beside its handler, with the same arguments', () => {
+    const { fallback, manifest } = defineTool({
+      ...good,
+      parameters: Type.Object({ id: Type.Integer() }),
+      fallback: (args) => expectTypeOf(args).toEqualTypeOf<{ id: number }>(),
+    });
+    expect(fallback).toBeTypeOf('function');
+    expect(manifestHash(manifest)).toBe(manifestHash(defineTool(good).manifest));
+  });
+
   it('keeps a manifest that nobody can change', () => {
     const { manifest } = defineTool(good);
     expect(() => manifest.policy.requires.push('admin')).toThrow(TypeError);
@@ -174,6 +190,29 @@ describe('defining a tool', () => {
     ['a policy of the wrong type', { policy: { timeoutMs: 'long' } }, 'policy/timeoutMs: must be integer'],
     ['a function for a policy', { policy: { timeoutMs: () => 5 } }, 'policy/timeoutMs: must be integer'],
     ['a timeout longer than any timer', { policy: { timeoutMs: 2 ** 31 } }, 'policy/timeoutMs: must be <= 2147483647'],
+    [
+      'a circuit that is never closed',
+      { policy: { breaker: { failures: 0 } } },
+      'policy/breaker/failures: must be >= 1',
+    ],
+    [
+      'a circuit that opens for no time',
+      { policy: { breaker: { halfOpenAfterMs: 0 } } },
+      'policy/breaker/halfOpenAfterMs: must be >= 1',
+    ],
+    [
+      'a circuit that opens for longer than any timer',
+      { policy: { breaker: { halfOpenAfterMs: 2 ** 31 } } },
+      'policy/breaker/halfOpenAfterMs: must be <= 2147483647',
+    ],
+    [
+      'an unknown trait of a circuit',
+      { policy: { breaker: { failure: 3 } } },
+      'policy/breaker: unknown failure; did you mean failures?',
+    ],
+    ['a circuit that is none', { policy: { breaker: true } }, 'policy/breaker: must be object'],
+    ['a fallback that is a name', { fallback: 'other' }, "fallback: neither a function nor { tool: 'name' }"],
+    ['a fallback of nothing', { fallback: {} }, "fallback: neither a function nor { tool: 'name' }"],
     ['no attempt at all', { policy: { retry: { attempts: 0 } } }, 'policy/retry/attempts: must be >= 1'],
   ])('refuses %s and names the place', (_what, changes, said) => {
     const error = failureOf(changes);

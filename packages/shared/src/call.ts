@@ -99,6 +99,12 @@ export interface Wait {
   ms: number;
 }
 
+/** What stands in for the value of a tool that failed, and the code it would have ended in. */
+export interface Degraded {
+  why: FailureCode;
+  by: 'handler' | 'tool' | 'stale';
+}
+
 /** Outcome v1: the one result of a call, as the ledger keeps it. */
 export interface Outcome {
   v: 1;
@@ -116,7 +122,8 @@ export interface Outcome {
   lost: number;
   settledBy: 'worker' | 'dispatcher';
   cached?: boolean;
-  degraded?: string;
+  /** the tool failed; the value is that of something else */
+  degraded?: Degraded;
   enqueuedAt: number;
   startedAt?: number;
   /** of the last attempt */

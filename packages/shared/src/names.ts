@@ -11,6 +11,12 @@ export interface Names {
   queue(pool: string): string;
   /** BullMQ's lock of a job: held by the worker that may settle the call */
   jobLock(pool: string, key: string): string;
+  /** BullMQ's hash of a job */
+  job(pool: string, key: string): string;
+  /** BullMQ's ZSET of the jobs that failed, by when: the dead letters */
+  failed(pool: string): string;
+  /** what a dead letter was retried as, see dead-retries.ts */
+  retried(key: string): string;
   outcome(key: string): string;
   /** set when an `at-most-once` call starts */
   startMark(key: string): string;
@@ -38,6 +44,9 @@ export function createNames(prefix = 'callyard', shard = 0): Names {
     bullPrefix: tag,
     queue: queueName,
     jobLock: (pool, key) => `${tag}:${queueName(pool)}:${key}:lock`,
+    job: (pool, key) => `${tag}:${queueName(pool)}:${key}`,
+    failed: (pool) => `${tag}:${queueName(pool)}:failed`,
+    retried: (key) => `${tag}:retried:${key}`,
     outcome: (key) => `${tag}:outcome:${key}`,
     startMark: (key) => `${tag}:started:${key}`,
     cached: (id) => `${tag}:cache:${id}`,

@@ -33,6 +33,25 @@ export const CachePolicy = Type.Object(
 );
 export type CachePolicy = Type.Static<typeof CachePolicy>;
 
+/** After so many failures in a row a worker stops asking the service behind a tool, and then tries it with one call. */
+export const BreakerPolicy = Type.Object(
+  {
+    failures: Type.Integer({
+      minimum: 1,
+      maximum: 10_000,
+      default: 5,
+      description: 'failed attempts in a row that open the circuit, each worker counting its own',
+    }),
+    halfOpenAfterMs: Ms({
+      description: 'an open circuit lets one call through after this',
+      minimum: 1,
+      default: 10_000,
+    }),
+  },
+  { additionalProperties: false },
+);
+export type BreakerPolicy = Type.Static<typeof BreakerPolicy>;
+
 /** How a tool wants to be run. The running worker's copy decides, never the sender's. */
 export const Policy = Type.Object(
   {
@@ -65,6 +84,7 @@ export const Policy = Type.Object(
       description: 'rates, concurrency and quotas; all of them must have room',
     }),
     cache: Type.Optional(CachePolicy),
+    breaker: Type.Optional(BreakerPolicy),
     sequential: Type.Boolean({ default: false, description: 'a turn that holds this tool runs its calls one by one' }),
     isolate: Type.Boolean({ default: false, description: 'run the handler in a child process that can be killed' }),
   },
@@ -73,8 +93,9 @@ export const Policy = Type.Object(
 export type Policy = Type.Static<typeof Policy>;
 
 /** What an author writes: everything is optional. */
-export type PolicyInput = Partial<Omit<Policy, 'retry' | 'hosts' | 'cache'>> & {
+export type PolicyInput = Partial<Omit<Policy, 'retry' | 'hosts' | 'cache' | 'breaker'>> & {
   cache?: Pick<CachePolicy, 'ttlMs'> & Partial<CachePolicy>;
+  breaker?: Partial<BreakerPolicy>;
   retry?: Partial<Policy['retry']>;
   hosts?: (string | { host: string; internal?: boolean })[];
 };

@@ -55,6 +55,8 @@ export const attributes = {
   'callyard.wait.reason':
     'what the wait before this pick-up was for: `queue` or `share` (a slot), `rate`, `concurrency`, `same_call`, `retry`, `retry_after`, `shutdown`',
   'callyard.wait.ms': 'how long that wait was',
+  'callyard.degraded.why': 'the failure code a call would have ended in that completed all the same',
+  'callyard.degraded.by': 'what answered in its place: `handler`, `tool` or `stale`',
   'callyard.outcome': 'the status of the call, or `retry`, `hand-back`, `abandoned`',
 } as const;
 

@@ -7,7 +7,7 @@ import {
   trace,
   type Context,
 } from '@opentelemetry/api';
-import type { Envelope, Wait } from './call.ts';
+import type { Degraded, Envelope, Wait } from './call.ts';
 import type { Principal } from './principal.ts';
 import { capture, fail, inSpan, isUnsampled, nameUser, setFacts, tracer, type Facts } from './telemetry-span.ts';
 
@@ -102,15 +102,18 @@ export interface SendSpan {
   end(queue: string | undefined): void;
 }
 
-export function startSendSpan(envelope: Envelope): SendSpan {
-  const active = context.active();
+/** A retry begins a trace of its own, linked to that of the call it repeats, whose context is `repeats`. */
+export function startSendSpan(envelope: Envelope, repeats?: string): SendSpan {
+  const active = envelope.replayOf === undefined ? context.active() : ROOT_CONTEXT;
   if (isUnsampled(active)) return { ...carried(active), end() {} };
   const facts: Facts = {
     ...callFacts(envelope),
     'messaging.operation.name': 'send',
     'messaging.operation.type': 'send',
   };
-  const span = tracer.startSpan('send calls', { kind: SpanKind.PRODUCER, attributes: facts });
+  const repeated = trace.getSpanContext(extract(repeats));
+  const links = repeated ? [{ context: repeated }] : [];
+  const span = tracer.startSpan('send calls', { kind: SpanKind.PRODUCER, attributes: facts, links }, active);
   return {
     ...carried(trace.setSpan(active, span)),
     end(queue) {
@@ -148,6 +151,7 @@ export interface PickUp {
 export interface PickUpEnd {
   outcome: string;
   error?: { code: string; message: string } | undefined;
+  degraded?: Degraded | undefined;
 }
 
 /**
@@ -178,8 +182,13 @@ export function inProcessSpan<T>(pickUp: PickUp, work: (describe: (end: PickUpEn
     facts,
     (span) => {
       nameUser(span, envelope.principal);
-      return work(({ outcome, error }) => {
-        setFacts(span, { 'callyard.outcome': outcome, 'error.type': error?.code });
+      return work(({ outcome, error, degraded }) => {
+        setFacts(span, {
+          'callyard.outcome': outcome,
+          'callyard.degraded.why': degraded?.why,
+          'callyard.degraded.by': degraded?.by,
+          'error.type': error?.code,
+        });
         if (error && (outcome === 'failed' || outcome === 'retry')) fail(span, error.code, error.message);
       });
     },

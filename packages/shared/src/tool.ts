@@ -36,9 +36,13 @@ export interface ToolContext {
   conversationId: string | undefined;
 }
 
+/** What answers for a tool that fails: a handler, or another tool of the same worker that takes the same arguments. */
+export type Fallback<A = never> = ((args: A, ctx: ToolContext) => unknown) | { readonly tool: string };
+
 export interface Tool {
   readonly manifest: Manifest;
   readonly handler: (args: never, ctx: ToolContext) => unknown;
+  readonly fallback?: Fallback | undefined;
   /** `import.meta.url` of the module that exports the tool; needed for `policy.isolate` */
   readonly module: string | undefined;
 }
@@ -57,6 +61,8 @@ export interface ToolDefinition<P extends TSchema | JsonSchema> {
   policy?: PolicyInput;
   module?: string;
   handler: (args: Arguments<P>, ctx: ToolContext) => unknown;
+  /** Where every attempt failed, or the service is not asked. A handler runs in the worker itself, also of an isolated tool. */
+  fallback?: Fallback<Arguments<P>>;
 }
 
 /** A tool cannot be registered; the message names every place that is wrong. */
@@ -64,7 +70,17 @@ export class ToolDefinitionError extends Error {
   override name = 'ToolDefinitionError';
 }
 
-const definitionKeys = ['name', 'version', 'description', 'category', 'parameters', 'policy', 'module', 'handler'];
+const definitionKeys = [
+  'name',
+  'version',
+  'description',
+  'category',
+  'parameters',
+  'policy',
+  'module',
+  'handler',
+  'fallback',
+];
 const namePattern = /^[A-Za-z_][A-Za-z0-9_./-]{0,127}$/;
 
 /**
@@ -73,7 +89,7 @@ const namePattern = /^[A-Za-z_][A-Za-z0-9_./-]{0,127}$/;
  * @throws ToolDefinitionError
  */
 export function defineTool<const P extends TSchema | JsonSchema>(definition: ToolDefinition<P>): Tool {
-  const { name, version, description, category, module, handler } = definition;
+  const { name, version, description, category, module, handler, fallback } = definition;
   const { policy, problems } = readPolicy(definition.policy ?? {});
   const parameters = plainJson(definition.parameters);
   problems.push(
@@ -93,7 +109,7 @@ export function defineTool<const P extends TSchema | JsonSchema>(definition: Too
     schemaHash: schemaHash(parameters),
     policy,
   };
-  return { manifest: frozen(manifest), handler, module };
+  return { manifest: frozen(manifest), handler, fallback, module };
 }
 
 /** TypeBox keeps marks of its own on a schema; what travels is plain JSON. Undefined for what cannot be JSON. */
@@ -126,8 +142,14 @@ function headProblems(definition: Omit<ToolDefinition<never>, 'parameters'>): st
     if (value !== undefined && typeof value !== 'string') problems.push(`${key}: not a string`);
   }
   if (typeof handler !== 'function') problems.push('handler: not a function');
+  if (!isFallback(definition.fallback)) problems.push("fallback: neither a function nor { tool: 'name' }");
   return problems;
 }
+
+const isFallback = (value: unknown): boolean =>
+  value === undefined ||
+  typeof value === 'function' ||
+  (typeof value === 'object' && value !== null && 'tool' in value && typeof value.tool === 'string');
 
 function unknownKey(key: string): string {
   const close = nearest(key, definitionKeys);

@@ -8,6 +8,7 @@ import type { Ledger, Refusal } from '@callyard/shared/ledger';
 import type { ToolSet } from '@callyard/shared/tool-set';
 import type { Logger } from 'pino';
 import type { Blocks } from './blocks.ts';
+import type { Breakers } from './breaker.ts';
 import type { WorkerLimits } from './options.ts';
 import type { StuckHandlers } from './stuck.ts';
 
@@ -30,7 +31,7 @@ export interface Attempt {
   admission: AdmissionCall | undefined;
   /** what admission said when it let the job go, if the call had to wait for it */
   readonly said: Said | undefined;
-  /** aborts with what ends the attempt: an `Interruption`, or the `CallError` of a timeout */
+  /** aborts with what ends the attempt from outside: an `Interruption` */
   readonly abort: AbortController;
 }
 
@@ -46,6 +47,7 @@ export interface WorkerContext {
   readonly cache: Cache;
   /** buckets that a service behind a tool has blocked, as this worker has heard */
   readonly blocks: Blocks;
+  readonly breakers: Breakers;
   readonly clock: Clock;
   readonly log: Logger;
   readonly redact: (value: unknown) => unknown;

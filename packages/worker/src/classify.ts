@@ -32,6 +32,10 @@ function classify(error: unknown): CallError {
   return new CallError('tool_error', message, { retry: isMistake(error) ? 'never' : 'backoff', cause: error });
 }
 
+/** The service behind the tool failed; an error that is not to be tried again is an answer. */
+export const isServiceFailure = ({ code, retry }: Pick<CallError, 'code' | 'retry'>): boolean =>
+  code === 'timeout' || ((code === 'tool_error' || code === 'upstream_error') && retry !== 'never');
+
 /** Also of another copy of the class, as two versions of a package may be installed. */
 const isCallError = (error: unknown): error is CallError =>
   error instanceof CallError ||

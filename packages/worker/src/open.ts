@@ -6,7 +6,7 @@ import type { Opened } from '@callyard/shared/ledger';
 import type { Tool } from '@callyard/shared/tool';
 import { AlreadySettled, Interruption, MustWait, type Attempt, type WorkerContext } from './attempt.ts';
 import { reasonOfBucket } from './call-progress.ts';
-import { refusal } from './refusal.ts';
+import { refusal, UpstreamBlocked } from './refusal.ts';
 
 /** A grant that is picked up later than this is asked for anew: other starts may have followed it by then. */
 const staleGrantMs = 100;
@@ -67,7 +67,7 @@ function waitForUpstream({ envelope }: Attempt, { manifest }: Tool, { blocks }: 
   const until = blocks.until(bucket, now);
   if (until === undefined) return;
   const retryAfterMs = until - now;
-  if (until > envelope.deadlineAt) throw new CallError('rate_limited', undefined, { retryAfterMs });
+  if (until > envelope.deadlineAt) throw new UpstreamBlocked(retryAfterMs);
   throw new MustWait('retry_after', retryAfterMs);
 }
 

@@ -1,5 +1,5 @@
 import { failureOutcome, type Outcome } from '@callyard/shared/call';
-import { failures, type CallError } from '@callyard/shared/failure';
+import { failures, type CallError, type FailureCode } from '@callyard/shared/failure';
 import { activeTraceId } from '@callyard/shared/telemetry';
 import type { Attempt, WorkerContext } from './attempt.ts';
 
@@ -28,9 +28,23 @@ export function failed(error: CallError, attempt: Attempt, worker: WorkerContext
       ...(details === undefined ? {} : { details }),
       ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     }),
-    attempts: failures[code].spendsAttempt ? attempt.attempt : attempt.attempt - 1,
+    attempts: spent(code, attempt),
   };
 }
+
+/** The outcome of a call whose tool failed, and which has an answer all the same. */
+export function degraded(
+  substitute: Pick<Required<Outcome>, 'value' | 'degraded'>,
+  attempt: Attempt,
+  worker: WorkerContext,
+  startedAt: number,
+): Outcome {
+  const attempts = spent(substitute.degraded.why, attempt);
+  return { ...outcomeOf(attempt, worker, startedAt), status: 'completed', ...substitute, attempts };
+}
+
+const spent = (code: FailureCode, { attempt }: Attempt): number =>
+  failures[code].spendsAttempt ? attempt : attempt - 1;
 
 function outcomeOf(attempt: Attempt, worker: WorkerContext, startedAt: number): Omit<Outcome, 'status' | 'attempts'> {
   const { envelope, lost, waits } = attempt;

@@ -86,7 +86,10 @@ const pickUpOf = (job: Job, { envelope, attempt, lost, waits }: Attempt, worker:
 
 /** What the span of a pick-up says of its end. */
 function endOf(verdict: Verdict): PickUpEnd {
-  if (verdict.kind === 'settled') return { outcome: verdict.outcome.status, error: verdict.outcome.error };
+  if (verdict.kind === 'settled') {
+    const { status, error, degraded } = verdict.outcome;
+    return { outcome: status, error, degraded };
+  }
   return { outcome: verdict.kind, error: verdict.kind === 'retry' ? verdict.error : undefined };
 }
 

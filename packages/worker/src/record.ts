@@ -5,6 +5,11 @@ import type { Attempt, WorkerContext } from './attempt.ts';
 /** One line for every call that did not complete; a refused one also says who asked (the audit line). */
 export function record(outcome: Outcome, { envelope }: Attempt, { log }: WorkerContext): void {
   const { error, key, tool } = outcome;
+  if (outcome.degraded) {
+    const { why, by } = outcome.degraded;
+    log.warn({ event: 'call.degraded', job_id: key, tool: tool.name, code: why, by }, 'completed without its tool');
+    return;
+  }
   if (!error) {
     log.debug({ event: 'call.completed', job_id: key, tool: tool.name, duration_ms: outcome.durationMs }, 'completed');
     return;

@@ -1,11 +1,24 @@
 import type { Envelope } from '@callyard/shared/call';
 import { CallError, failures } from '@callyard/shared/failure';
 import type { Refusal } from '@callyard/shared/ledger';
+import { reasonOfBucket } from './call-progress.ts';
+
+/** A service asked to be left alone until after the deadline: no fault of the call, unlike a limit of ours. */
+export class UpstreamBlocked extends CallError {
+  constructor(retryAfterMs: number | undefined) {
+    super(
+      'rate_limited',
+      failures.rate_limited.forModel + when(retryAfterMs),
+      retryAfterMs === undefined ? {} : { retryAfterMs },
+    );
+  }
+}
 
 /** Admission's refusal in words: what is used up, what is left, when to try again. */
 export function refusal({ refused, bucket, afterMs, left }: Refusal, { limits }: Envelope): CallError {
   const limit = limits.find((one) => one.bucket === bucket);
   const retryAfterMs = afterMs === undefined ? undefined : Math.max(0, afterMs);
+  if (reasonOfBucket(bucket) === 'retry_after' && refused === 'rate_limited') return new UpstreamBlocked(retryAfterMs);
   const message = [whatIsUsedUp(limit, left) ?? failures[refused].forModel, when(retryAfterMs)].join('');
   return new CallError(refused, message, {
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
@@ -20,5 +33,5 @@ function whatIsUsedUp(limit: Envelope['limits'][number] | undefined, left: numbe
   return `The quota of ${most} in ${windowMs / 1_000} s for ${whose} has ${left} left, and this call takes ${limit.cost}.`;
 }
 
-const when = (retryAfterMs: number | undefined): string =>
+export const when = (retryAfterMs: number | undefined): string =>
   retryAfterMs === undefined ? '' : ` Try again in ${Math.ceil(retryAfterMs / 1_000)} s.`;

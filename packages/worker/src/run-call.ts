@@ -1,11 +1,13 @@
 import type { Outcome } from '@callyard/shared/call';
+import { CallError } from '@callyard/shared/failure';
 import { AlreadySettled, Interruption, MustWait, type Attempt, type Verdict, type WorkerContext } from './attempt.ts';
 import { authorize } from './authorize.ts';
 import { classifyError } from './classify.ts';
 import { execute } from './execute.ts';
+import { degrade } from './fallback.ts';
 import { keep } from './keep.ts';
 import { open } from './open.ts';
-import { completed, failed } from './outcome.ts';
+import { completed, degraded, failed } from './outcome.ts';
 import { record } from './record.ts';
 import { redact } from './redact.ts';
 import { resolve } from './resolve.ts';
@@ -23,13 +25,14 @@ export async function runCall(attempt: Attempt, worker: WorkerContext): Promise<
   try {
     const end = await runSteps(attempt, worker).then(
       ({ value, cached }) => completed(value, attempt, worker, startedAt, cached),
-      (error: unknown) => failedOrRetry(error, attempt, worker, startedAt),
+      (error: unknown) => retryOrGiveUp(error, attempt, worker),
     );
     await blockUpstream(end, attempt, worker);
     if ('kind' in end) return end;
-    await settle(end, attempt, worker);
-    record(end, attempt, worker);
-    return { kind: 'settled', outcome: end, adopted: false };
+    const outcome = end instanceof CallError ? await withoutTool(end, attempt, worker, startedAt) : end;
+    await settle(outcome, attempt, worker);
+    record(outcome, attempt, worker);
+    return { kind: 'settled', outcome, adopted: false };
   } catch (error) {
     return withoutOutcome(error);
   }
@@ -47,14 +50,14 @@ async function runSteps(attempt: Attempt, worker: WorkerContext): Promise<{ valu
   return { value, cached: false };
 }
 
-function failedOrRetry(error: unknown, attempt: Attempt, worker: WorkerContext, startedAt: number): Outcome | Verdict {
+function retryOrGiveUp(error: unknown, attempt: Attempt, worker: WorkerContext): CallError | Verdict {
   if (error instanceof Interruption || error instanceof AlreadySettled || error instanceof MustWait) throw error;
   const callError = classifyError(error);
   const { envelope } = attempt;
   const policy = worker.tools.resolve(envelope.tool)?.manifest.policy;
   const leftMs = envelope.deadlineAt - worker.clock.now();
   const plan = policy && planRetry(callError, policy, { ...attempt, leftMs });
-  if (!plan) return failed(callError, attempt, worker, startedAt);
+  if (!plan) return callError;
   worker.log.warn(
     {
       event: 'call.retry',
@@ -69,6 +72,16 @@ function failedOrRetry(error: unknown, attempt: Attempt, worker: WorkerContext, 
   const { delayMs } = plan;
   if (plan.spendsAttempt) return { kind: 'retry', error: callError, delayMs };
   return { kind: 'wait', reason: 'retry_after', error: callError, delayMs, started: true };
+}
+
+async function withoutTool(
+  error: CallError,
+  attempt: Attempt,
+  worker: WorkerContext,
+  startedAt: number,
+): Promise<Outcome> {
+  const substitute = await degrade(error, attempt, worker);
+  return substitute ? degraded(substitute, attempt, worker, startedAt) : failed(error, attempt, worker, startedAt);
 }
 
 function withoutOutcome(error: unknown): Verdict {

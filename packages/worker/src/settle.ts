@@ -1,5 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Outcome } from '@callyard/shared/call';
+import { deadLetterTtlMs } from '@callyard/shared/dead-jobs';
+import { failures } from '@callyard/shared/failure';
 import type { Settlement } from '@callyard/shared/ledger';
 import type { Attempt, WorkerContext } from './attempt.ts';
 
@@ -14,10 +16,12 @@ const againMs = 1_000;
  */
 export async function settle(outcome: Outcome, attempt: Attempt, worker: WorkerContext): Promise<void> {
   const { envelope, pool, token } = attempt;
+  // A retried dead letter is to show for as long as it is kept how its retry ended.
+  const keptMs = envelope.replayOf === undefined ? worker.limits.ledgerTtlMs : deadLetterTtlMs;
   const settlement: Settlement = {
     outcome,
     text: JSON.stringify(outcome),
-    ttlMs: Math.max(0, envelope.deadlineAt - worker.clock.now()) + worker.limits.ledgerTtlMs,
+    ttlMs: Math.max(0, envelope.deadlineAt - worker.clock.now()) + keptMs,
     replyTo: envelope.replyTo,
     job: { pool, token },
     admitted: attempt.admission && { call: attempt.admission, started: started(outcome) },
@@ -37,7 +41,10 @@ export async function settle(outcome: Outcome, attempt: Attempt, worker: WorkerC
 }
 
 /** A call that was refused or found in the cache took a place in line, but no start. */
-const started = ({ status, cached = false }: Outcome): boolean => status !== 'refused' && !cached;
+function started({ status, cached = false, degraded }: Outcome): boolean {
+  const end = degraded ? failures[degraded.why].status : status;
+  return end !== 'refused' && !cached;
+}
 
 /** Redis refused the write (it is full, say), but may have finished the job: then only this process has the outcome. */
 async function settleAgain(

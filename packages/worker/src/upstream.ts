@@ -1,12 +1,17 @@
 import { upstreamBucket } from '@callyard/shared/admission/admission-call';
 import type { Outcome } from '@callyard/shared/call';
+import { CallError, failures } from '@callyard/shared/failure';
 import type { Attempt, Verdict, WorkerContext } from './attempt.ts';
 
 /**
  * The service behind a tool asked for patience: its bucket is closed until then, on every worker, before anything else
  * of the tool may start.
  */
-export async function blockUpstream(end: Outcome | Verdict, attempt: Attempt, worker: WorkerContext): Promise<void> {
+export async function blockUpstream(
+  end: Outcome | CallError | Verdict,
+  attempt: Attempt,
+  worker: WorkerContext,
+): Promise<void> {
   const ms = patienceOf(end);
   const tool = ms === undefined ? undefined : worker.tools.resolve(attempt.envelope.tool);
   if (ms === undefined || !tool) return;
@@ -18,7 +23,8 @@ export async function blockUpstream(end: Outcome | Verdict, attempt: Attempt, wo
 }
 
 /** Asked for by a handler, not by us: a refusal tells its own time to try again. */
-function patienceOf(end: Outcome | Verdict): number | undefined {
-  if ('status' in end) return end.status === 'failed' ? end.error?.retryAfterMs : undefined;
+function patienceOf(end: Outcome | CallError | Verdict): number | undefined {
+  if (end instanceof CallError) return failures[end.code].status === 'failed' ? end.retryAfterMs : undefined;
+  if ('status' in end) return undefined;
   return end.kind === 'wait' && end.reason === 'retry_after' && end.started ? end.delayMs : undefined;
 }

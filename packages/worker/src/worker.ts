@@ -6,6 +6,7 @@ import { createCache } from '@callyard/shared/cache';
 import { joinCatalog, poolOf, type Membership, type WorkerEntry } from '@callyard/shared/catalog';
 import { startClock } from '@callyard/shared/clock';
 import { configDefaults, type WorkerConfig } from '@callyard/shared/config';
+import { deadLetterTtlMs } from '@callyard/shared/dead-jobs';
 import { createLedger } from '@callyard/shared/ledger';
 import { createLogger } from '@callyard/shared/log';
 import { createNames } from '@callyard/shared/names';
@@ -16,6 +17,8 @@ import { createToolSet } from '@callyard/shared/tool-set';
 import type { Logger } from 'pino';
 import { Interruption, type WorkerContext } from './attempt.ts';
 import { createBlocks } from './blocks.ts';
+import { createBreakers } from './breaker.ts';
+import { checkFallbacks } from './fallback-tools.ts';
 import { watchHeldJobs, type HeldJobs } from './held-jobs.ts';
 import { stopIsolated } from './isolate.ts';
 import { processJob } from './process-job.ts';
@@ -46,6 +49,7 @@ export interface Worker {
 export async function createWorker({ tools, log: ownLog, ...options }: WorkerOptions): Promise<Worker> {
   const config = { ...configDefaults('worker'), ...options };
   const toolSet = createToolSet(tools);
+  checkFallbacks(tools, toolSet);
   const entry = describeWorker(tools, config.concurrency);
   const log = (ownLog ?? createLogger({ name: 'callyard-worker', level: config.logLevel })).child({ worker: entry.id });
   const names = createNames(config.prefix);
@@ -69,6 +73,7 @@ export async function createWorker({ tools, log: ownLog, ...options }: WorkerOpt
     admission,
     cache: createCache(redis, names),
     blocks,
+    breakers: createBreakers(log),
     clock,
     log,
     redact,
@@ -167,7 +172,7 @@ function fetchJobs(
       maxStalledCount: Number.MAX_SAFE_INTEGER,
       // Done calls live in the ledger; failed jobs are the dead letters.
       removeOnComplete: { count: 0 },
-      removeOnFail: { age: 14 * 24 * 3_600, count: 10_000 },
+      removeOnFail: { age: deadLetterTtlMs / 1_000, count: 10_000 },
     },
   );
   bull.on('locksRenewed', ({ jobIds }) => held.renewed(jobIds));
