@@ -1,30 +1,12 @@
-import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { LLMock } from '@copilotkit/aimock';
-import { describe, expect, inject, it, onTestFinished } from 'vitest';
-import { environmentWith } from '@callyard/shared/config';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { callyard } from '../support/callyard-command.ts';
 
-const main = fileURLToPath(new URL('../../packages/cli/src/main.ts', import.meta.url));
 const examples = fileURLToPath(new URL('../../examples/tools', import.meta.url));
-
-interface Ran {
-  code: number;
-  stdout: string;
-  stderr: string;
-}
-
-/** Runs `callyard` as a person would. */
-function callyard(args: string[], settings: Record<string, string> = {}): Promise<Ran> {
-  const env = environmentWith({ REDIS_URL: inject('redisUrl'), NO_COLOR: '1', ...settings });
-  return new Promise((resolve) => {
-    execFile(process.execPath, [main, ...args], { env }, (error, stdout, stderr) =>
-      resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr }),
-    );
-  });
-}
 
 async function folderWith(files: Record<string, string>): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'callyard-test-'));

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { defineTool, Type } from '@callyard/worker';
+import { defineTool, ToolError, Type } from '@callyard/worker';
 import { principal, setup, signal, toolCall } from '../support/setup.ts';
 import { act } from '../support/tools.ts';
 
@@ -51,6 +51,44 @@ describe('execute, for a loop of somebody else', () => {
     expect(third.outcomes[0]?.value).toEqual({ runs: 1 });
     const stranger = await b.execute(calls, { principal: { ...principal, owner: 'other' }, key: 'order-17' });
     expect(stranger.outcomes[0]?.value).toEqual({ runs: 2 });
+  });
+
+  it('attaches twice within one process, too', async () => {
+    const yard = await setup();
+    const [started, go] = [signal(), signal()];
+    const held = async () => {
+      started.resolve();
+      await go.promise;
+      return 'done';
+    };
+    await yard.worker([defineTool({ ...shell('held', '1.0.0'), handler: held })]);
+    const dispatcher = await yard.dispatcher();
+    const run = () => dispatcher.execute([toolCall('held')], { principal, key: 'order-18', timeoutMs: 5_000 });
+    const first = run();
+    await started.promise;
+    const second = run();
+    go.resolve();
+    const ran = await Promise.all([first, second]);
+    expect(ran.map(({ outcomes }) => outcomes[0]?.value)).toEqual(['done', 'done']);
+  });
+
+  it('runs a key again once its outcome is forgotten, also where it left a dead letter', async () => {
+    const yard = await setup();
+    let runs = 0;
+    const broken = () => {
+      runs += 1;
+      throw new ToolError(`broken ${runs}`);
+    };
+    await yard.worker([defineTool({ ...shell('broken', '1.0.0'), handler: broken })]);
+    const dispatcher = await yard.dispatcher();
+    const run = async () => {
+      const ran = await dispatcher.execute([toolCall('broken')], { principal, key: 'order-19', timeoutMs: 5_000 });
+      return ran.outcomes[0];
+    };
+    const first = await run();
+    expect((await run())?.error?.message).toBe('broken 1');
+    await yard.redis.del(yard.names.outcome(first?.key ?? ''));
+    expect((await run())?.error?.message).toBe('broken 2');
   });
 
   it('ends a call as tool_unavailable within a bounded time when nobody serves its tool any more', async () => {

@@ -1,12 +1,13 @@
 #!/usr/bin/env node
 import { NoRedisError } from './local-redis/index.ts';
+import { LimitRulesError } from '@callyard/shared/admission/limit-rules';
 import { ConfigError } from '@callyard/shared/config';
 import { RedisError } from '@callyard/shared/redis';
 import { createProgram } from './program.ts';
 import { UsageError } from './usage-error.ts';
 
 /** Errors whose message is all there is to say. */
-const expected = [UsageError, ConfigError, RedisError, NoRedisError];
+const expected = [UsageError, ConfigError, LimitRulesError, RedisError, NoRedisError];
 
 try {
   await createProgram().parseAsync();

@@ -1,6 +1,8 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { cacheClearCommand } from './cache-command.ts';
+import { addDeadCommands } from './dead-program.ts';
 import { demoCommand } from './demo-command.ts';
+import { limitsCommand, type LimitsCommand } from './limits-command.ts';
 import { replayCommand, type ReplayCommand } from './replay-command.ts';
 import { toolsListCommand, toolsShowCommand } from './tools-command.ts';
 import { workerCommand } from './worker-command.ts';
@@ -44,6 +46,16 @@ export function createProgram(): Command {
     .description('forget those of one tool, or all')
     .option('--json', 'one JSON line')
     .action(cacheClearCommand);
+
+  program
+    .command('limits <user> [tool]')
+    .description('what limits leave a user now, of all live tools or one; takes nothing')
+    .requiredOption('--owner <owner>', 'whose user it is')
+    .option('--role <role...>', 'roles of the user, such as a plan')
+    .option('--json', 'one JSON line')
+    .action((user: string, tool: string | undefined, options: LimitsCommand) => limitsCommand(user, tool, options));
+
+  addDeadCommands(program, positive);
 
   program
     .command('replay <file>')

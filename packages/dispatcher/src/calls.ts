@@ -53,7 +53,7 @@ interface Sent {
 /** Brings calls to workers and their outcomes back. */
 export class Calls {
   readonly #options: CallsOptions;
-  readonly #underway = new Map<string, Sent>();
+  readonly #underway = new Set<Sent>();
   readonly #timer: NodeJS.Timeout;
 
   constructor(options: CallsOptions) {
@@ -124,7 +124,7 @@ export class Calls {
     const sent: Sent = { envelope, carrier, traceId, pool: undefined, unservedSince: undefined, isPlacing: false };
     const gathered = gather.expect(envelope.key, frame.takeover);
     const giveUp = () => this.#settle(sent, errorOf(frame.signal));
-    this.#underway.set(envelope.key, sent);
+    this.#underway.add(sent);
     frame.signal.addEventListener('abort', giveUp, { once: true });
     try {
       await this.#place(sent);
@@ -132,7 +132,7 @@ export class Calls {
       if (frame.signal.aborted) giveUp();
       return await gathered;
     } finally {
-      this.#underway.delete(envelope.key);
+      this.#underway.delete(sent);
       frame.signal.removeEventListener('abort', giveUp);
     }
   }
@@ -144,6 +144,7 @@ export class Calls {
     if (pool === undefined) return;
     sent.isPlacing = true;
     try {
+      if (sent.envelope.takeover) await this.#clearWay(pool, sent.envelope.key);
       await queues.add(pool, sent);
       sent.pool = pool;
       sent.unservedSince = undefined;
@@ -154,9 +155,18 @@ export class Calls {
     }
   }
 
+  /** A job that ended long ago, a dead letter say, would keep its key from running again once its outcome is forgotten. */
+  async #clearWay(pool: string, key: string): Promise<void> {
+    const { ledger, queues } = this.#options;
+    // A worker writes the outcome before its job ends: what has ended without one has lost it to time.
+    if (!(await queues.hasEnded(pool, key))) return;
+    const [outcome] = await ledger.read([key]);
+    if (!outcome) await queues.remove(pool, key);
+  }
+
   #sweep(): void {
     const { live, log } = this.#options;
-    for (const sent of this.#underway.values()) {
+    for (const sent of this.#underway) {
       if (sent.isPlacing || (sent.pool !== undefined && live.isLive(sent.pool))) continue;
       this.#rescue(sent).catch((error: unknown) => log.warn({ err: error }, 'a call could not be moved'));
     }

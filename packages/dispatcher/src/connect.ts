@@ -1,13 +1,16 @@
 import { startClock, type Clock } from '@callyard/shared/clock';
 import { configDefaults, type DispatcherConfig } from '@callyard/shared/config';
+import { createAdmission, type Admission } from '@callyard/shared/admission/admission';
 import { createLedger } from '@callyard/shared/ledger';
 import { createLogger } from '@callyard/shared/log';
 import { loadLimitRules, readLimitRules, type LimitRule } from '@callyard/shared/admission/limit-rules';
 import { createNames } from '@callyard/shared/names';
-import { createCallQueues } from '@callyard/shared/queue';
+import { createCallQueues, type CallQueues } from '@callyard/shared/queue';
 import { connectRedis, openRedis } from '@callyard/shared/redis';
 import type { Logger } from 'pino';
+import type { LimitOptions } from './call-limits.ts';
 import { Calls } from './calls.ts';
+import { createDeadLetters, type DeadLetters } from './dead-letters.ts';
 import { startGather } from './gather.ts';
 import { watchLiveTools, type LiveTools } from './live-tools.ts';
 import type { Model } from './model.ts';
@@ -31,7 +34,11 @@ export interface Connected {
   config: DispatcherConfig;
   clock: Clock;
   live: LiveTools;
+  queues: CallQueues;
+  admission: Admission;
+  limits: LimitOptions;
   calls: Calls;
+  deadLetters: DeadLetters;
   close(): Promise<void>;
 }
 
@@ -53,12 +60,17 @@ export async function connectDispatcher(dispatcher: string, options: DispatcherO
   const stopFollowing = await followCatalog(live, subscriber, names.catalogChannel, config.sweepMs, log);
   const limits = { rules, fairShare: config.fairShare, maxArgumentBytes: config.maxArgumentBytes };
   const calls = new Calls({ ...config, queues, ledger, gather, live, clock, log, dispatcher, limits });
+  const parts = { redis, names, queues, ledger, gather, live, clock, log, dispatcher, limits };
   return {
     model,
     config,
     clock,
     live,
+    queues,
+    admission: createAdmission(redis, names),
+    limits,
     calls,
+    deadLetters: createDeadLetters(parts, config),
     async close() {
       stopFollowing();
       calls.stop();

@@ -37,7 +37,8 @@ export interface Gather {
 }
 
 interface Expected {
-  resolve: (outcome: Outcome) => void;
+  /** whoever waits: a key that is asked for twice runs once */
+  resolve: ((outcome: Outcome) => void)[];
   nextReadAt: number;
   pauseMs: number;
   maxPauseMs: number;
@@ -48,8 +49,9 @@ export async function startGather(options: GatherOptions): Promise<Gather> {
   const expected = new Map<string, Expected>();
 
   const settle = (outcome: Outcome): void => {
-    expected.get(outcome.key)?.resolve(outcome);
+    const entry = expected.get(outcome.key);
     expected.delete(outcome.key);
+    for (const resolve of entry?.resolve ?? []) resolve(outcome);
   };
 
   const readBack = async (keys: readonly string[]): Promise<void> => {
@@ -93,7 +95,9 @@ export async function startGather(options: GatherOptions): Promise<Gather> {
     expect: (key, maybeSettled) =>
       new Promise((resolve) => {
         const pauses = maybeSettled ? attached : { pauseMs: sweepMs, maxPauseMs: maxReadPauseMs };
-        expected.set(key, { resolve, ...pauses, nextReadAt: performance.now() + pauses.pauseMs });
+        const others = expected.get(key)?.resolve ?? [];
+        const nextReadAt = performance.now() + pauses.pauseMs;
+        expected.set(key, { resolve: [...others, resolve], ...pauses, nextReadAt });
         if (maybeSettled) readBackOrLog([key]);
       }),
     settle,

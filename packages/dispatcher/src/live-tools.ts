@@ -13,6 +13,8 @@ export interface LiveTools {
   find(name: string, range?: string): Manifest | undefined;
   /** a live pool that may run the call, see shared/version.ts; one with more slots is more likely */
   route(tool: WantedTool): string | undefined;
+  /** the live pools that serve a tool in whatever version */
+  poolsOf(name: string): readonly string[];
   isLive(pool: string): boolean;
   refresh(): Promise<void>;
   /** resolves at the first refresh after which every name is live */
@@ -53,6 +55,10 @@ export function watchLiveTools(redis: Redis, names: Names): LiveTools {
       return version === undefined ? undefined : versions?.get(version)?.manifest;
     },
     route: (tool) => pickBySlots(poolsFor(tool, snapshot)),
+    poolsOf(name) {
+      const versions = snapshot.tools.get(name) ?? new Map<string, Version>();
+      return [...new Set([...versions.values()].flatMap(({ pools }) => pools.map(({ pool }) => pool)))];
+    },
     isLive: (pool) => snapshot.pools.has(pool),
     refresh,
     until: (wanted, signal) =>

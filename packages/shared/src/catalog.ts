@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { Envelope } from './call.ts';
+import { deadLetterTtlMs } from './dead-jobs.ts';
 import type { Names } from './names.ts';
 import { loadScript, type Redis } from './redis.ts';
 import type { Manifest } from './tool.ts';
@@ -24,9 +25,6 @@ export interface LivePool {
 
 /** Manifests outlive their workers by this, so that a dead letter can still be told what it was. */
 const manifestTtlMs = 24 * 3_600_000;
-
-/** As long as dead letters are kept: see worker.ts. */
-const deadPoolTtlMs = 14 * 24 * 3_600_000;
 
 const forgetScript = loadScript('./forget-1.lua', import.meta.url);
 
@@ -69,7 +67,7 @@ export async function joinCatalog(options: JoinOptions): Promise<Membership> {
       .pexpire(names.workers, manifestTtlMs)
       .pexpire(names.manifests(worker.pool), manifestTtlMs)
       .exec();
-    await forgetScript(redis, [names.tag], [deadPoolTtlMs]);
+    await forgetScript(redis, [names.tag], [deadLetterTtlMs]);
   };
   await beat();
   await redis.publish(names.catalogChannel, worker.id);

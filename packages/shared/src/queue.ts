@@ -1,4 +1,4 @@
-import { Job, Queue } from 'bullmq';
+import { Job, Queue, type IRedisTransaction } from 'bullmq';
 import { admissionCall } from './admission/admission-call.ts';
 import { createAdmission, enterArguments, enterScript } from './admission/admission.ts';
 import { batchByTick } from './batch.ts';
@@ -12,6 +12,15 @@ export interface CallJob {
   carrier: string | undefined;
 }
 
+/** A key that says of something that it was done, and is to be done once. */
+export interface Mark {
+  key: string;
+  /** what stood there when it was decided to do it */
+  was: string | null;
+  next: string;
+  ttlMs: number;
+}
+
 /** Jobs one transaction takes: an insert with admission costs Redis 25 µs, so 100 of them hold others up by 3 ms. */
 const maxBulk = 100;
 
@@ -19,8 +28,19 @@ const maxBulk = 100;
 export interface CallQueues {
   /** Adds a job; the key is its id, so a second add of a key that is there changes nothing. */
   add(pool: string, job: CallJob): Promise<void>;
+  /**
+   * Adds a job and writes `mark.next`, both or neither: false where the mark does not stand as it was read. Needs a
+   * connection of its own, see `connectOnce`, and one add at a time.
+   */
+  addMarked(pool: string, job: CallJob, mark: Mark): Promise<boolean>;
+  /** Whether a job is there that will not run any more. */
+  hasEnded(pool: string, key: string): Promise<boolean>;
+  /** Removes a job that has ended. */
+  remove(pool: string, key: string): Promise<boolean>;
   /** Takes a job back, and what it held or where it waited. False when a worker holds it. */
   withdraw(pool: string, envelope: Envelope): Promise<boolean>;
+  /** The calls that workers hold right now. */
+  active(pool: string): Promise<Envelope[]>;
   close(): Promise<void>;
 }
 
@@ -28,6 +48,9 @@ export function createCallQueues(redis: Redis, names: Names): CallQueues {
   const pools = new Map<string, { queue: Queue; add: (job: CallJob) => Promise<void> }>();
   const admission = createAdmission(redis, names);
   enterScript.define(redis);
+
+  const entering = (enter: string[]) => (transaction: IRedisTransaction) =>
+    void transaction.runCommand(enterScript.name, [1, names.tag, ...enter]);
 
   const open = (pool: string) => {
     const queue = new Queue(names.queue(pool), {
@@ -39,7 +62,7 @@ export function createCallQueues(redis: Redis, names: Names): CallQueues {
     const addBulk = async (jobs: CallJob[]): Promise<void[]> => {
       const admitted = jobs.flatMap(({ envelope }) => admissionCall(envelope, pool) ?? []);
       if (admitted.length === 0) await queue.addBulk(jobs.map(toBullJob));
-      else await addAndEnter(queue, jobs, enterArguments(pool, admitted, 'new'), names.tag);
+      else await transact(queue, jobs, entering(enterArguments(pool, admitted, 'new')));
       return [];
     };
     const batched = batchByTick(addBulk, maxBulk);
@@ -51,11 +74,30 @@ export function createCallQueues(redis: Redis, names: Names): CallQueues {
 
   return {
     add: (pool, job) => at(pool).add(job),
+    async addMarked(pool, job, { key, was, next, ttlMs }) {
+      const { queue } = at(pool);
+      await redis.watch(key);
+      if ((await redis.get(key)) !== was) {
+        await redis.unwatch();
+        return false;
+      }
+      const admitted = admissionCall(job.envelope, pool);
+      return transact(queue, [job], (transaction) => {
+        if (admitted) entering(enterArguments(pool, [admitted], 'new'))(transaction);
+        transaction.runCommand('set', [key, next, 'PX', ttlMs]);
+      });
+    },
+    hasEnded: async (pool, key) => ['failed', 'completed'].includes(await at(pool).queue.getJobState(key)),
+    remove: async (pool, key) => (await at(pool).queue.remove(key)) === 1,
     async withdraw(pool, envelope) {
       if ((await at(pool).queue.remove(envelope.key)) !== 1) return false;
       const admitted = admissionCall(envelope, pool);
       if (admitted) await admission.leave(admitted, 'unstarted');
       return true;
+    },
+    async active(pool) {
+      const jobs = await at(pool).queue.getActive();
+      return jobs.flatMap((job: Job<Envelope> | undefined) => job?.data ?? []);
     },
     async close() {
       await Promise.all([...pools.values()].map(({ queue }) => queue.close()));
@@ -64,19 +106,24 @@ export function createCallQueues(redis: Redis, names: Names): CallQueues {
 }
 
 /**
- * Adds jobs and takes them into admission in one transaction: nobody sees a job that admission has not spoken on, and a
- * process that dies on the way leaves nothing.
+ * Adds jobs and does what belongs to it in one transaction: nobody sees a job that admission has not spoken on, and a
+ * process that dies on the way leaves nothing. False where a key that is watched was written.
  */
-async function addAndEnter(queue: Queue, jobs: readonly CallJob[], enter: string[], tag: string): Promise<void> {
+async function transact(
+  queue: Queue,
+  jobs: readonly CallJob[],
+  also: (transaction: IRedisTransaction) => void,
+): Promise<boolean> {
   const client = await queue.getBackend().client;
   const transaction = client.multi();
   for (const { name, data, opts } of jobs.map(toBullJob)) {
     void new Job(queue, name, data, opts, opts.jobId).addJob(transaction);
   }
-  void transaction.runCommand(enterScript.name, [1, tag, ...enter]);
-  const results = (await transaction.exec()) ?? [];
+  also(transaction);
+  const results = await transaction.exec();
+  if (!results) return false;
   const failed = results.map(([error]) => error).find((error) => error !== null);
-  if (!failed) return;
+  if (!failed) return true;
   await Promise.all(jobs.map(({ envelope }) => queue.remove(envelope.key)));
   throw failed;
 }

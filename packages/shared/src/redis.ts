@@ -40,6 +40,13 @@ export function connectRedis({ url, name, log }: ConnectOptions): Redis {
   return redis;
 }
 
+/** A connection that is not made again once it is lost, as what it watches would be forgotten then and nobody told. */
+export function connectOnce(like: Redis): Redis {
+  const redis = like.duplicate({ retryStrategy: () => null });
+  redis.on('error', () => {}); // whoever waits for a command is told
+  return redis;
+}
+
 /**
  * The first connection of a process: fails instead of waiting when there is no Redis, when it is too old, or when it
  * evicts (a ledger that forgets is no ledger).

@@ -53,6 +53,31 @@ export function upstreamBucket(tool: string, upstreamKey: 'tool' | 'user', { own
   return `x:${shortHash(upstreamKey === 'user' ? [tool, owner, userId] : [tool])}`;
 }
 
+/** What decides in which lane a call stands. */
+export interface LaneOf {
+  pool: string;
+  class: Envelope['class'];
+  principal: Principal;
+  weight: number;
+  upstream: string;
+  limits: readonly ResolvedLimit[];
+}
+
+/** Calls of one user stand in one lane of a pool and class as long as they are under the same limits. */
+export function laneOf({ pool, class: ofClass, principal, weight, upstream, limits }: LaneOf): {
+  lane: string;
+  about: LaneAbout;
+} {
+  const about: LaneAbout = {
+    p: pool,
+    c: ofClass === 'batch' ? 'b' : 'i',
+    u: shortHash([principal.owner, principal.userId]),
+    w: weight,
+    l: [{ b: upstream }, ...limits.map(toScript)],
+  };
+  return { lane: [pool, about.c, about.u, shortHash([about.w, about.l])].join(':'), about };
+}
+
 /** Undefined for a call that admission has nothing to say to: no limits, and no fair share. */
 export function admissionCall(
   envelope: Envelope,
@@ -60,17 +85,11 @@ export function admissionCall(
   limits: readonly ResolvedLimit[] = envelope.limits,
 ): AdmissionCall | undefined {
   if (!envelope.lane) return undefined;
-  const { key, deadlineAt, principal, lane, takeover = false } = envelope;
-  const about: LaneAbout = {
-    p: pool,
-    c: envelope.class === 'batch' ? 'b' : 'i',
-    u: shortHash([principal.owner, principal.userId]),
-    w: lane.weight,
-    l: [{ b: lane.upstream }, ...limits.map(toScript)],
-  };
+  const { key, deadlineAt, principal, lane: sent, takeover = false } = envelope;
+  const { weight, upstream, cacheId = '' } = sent;
   const costs = limits.every(({ cost }) => cost === 1) ? '' : [1, ...limits.map(({ cost }) => cost)].join(',');
-  const laneId = [pool, about.c, about.u, shortHash([about.w, about.l])].join(':');
-  return { key, deadlineAt, lane: laneId, about, costs, cacheId: lane.cacheId ?? '', takeover };
+  const { lane, about } = laneOf({ pool, class: envelope.class, principal, weight, upstream, limits });
+  return { key, deadlineAt, lane, about, costs, cacheId, takeover };
 }
 
 function toScript(limit: ResolvedLimit): ScriptLimit {

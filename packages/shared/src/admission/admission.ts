@@ -12,9 +12,11 @@ export interface Told {
   /** calls in the lanes asked about */
   waiting: number;
   limits: {
-    /** what may start now */
-    remaining: number;
-    /** when one may start, if not now and if that is known, ms */
+    /** what may start now; a block has no number */
+    remaining?: number;
+    /** one that costs 1 may not start now */
+    full?: true;
+    /** when it may, if that is known, ms */
     at?: number;
     /** calls that hold a concurrency limit */
     running?: number;

@@ -3,7 +3,7 @@
 
   KEYS[1]  the hash tag of the installation, from which every key is made
   ARGV[1]  JSON {limits: [limit], lanes: [lane]}, see lib/buckets.lua and lib/lanes.lua
-  Returns JSON {now, waiting, limits: [{bucket, remaining, at | nothing, running | nothing}]}
+  Returns JSON {now, waiting, limits: [{remaining, running, turnsAt, full, at}]}: what a kind does not have is absent
 ]]
 local tag = KEYS[1]
 -- @include lib/now.lua
@@ -16,7 +16,7 @@ local asked = cjson.decode(ARGV[1])
 local answers = {
   r = function(limit)
     local tat = math.max(tonumber(redis.call('HGET', bucketKey(limit.b), 'tat') or 0), now)
-    return {remaining = math.max(0, math.floor(limit.n - (tat - now) / limit.i + 1e-6))}
+    return {remaining = math.max(0, math.floor(limit.n - (tat - now) / everyMs(limit) + 1e-6))}
   end,
   c = function(limit)
     local running = redis.call('ZCARD', bucketKey(limit.b))
@@ -34,7 +34,7 @@ for i, limit in ipairs(asked.limits) do
   local kind = limit.b:sub(1, 1)
   told[i] = answers[kind](limit)
   local met = obstacles[kind](limit, 1)
-  told[i].at = met and met.at or nil
+  if met then told[i].full, told[i].at = true, met.at end
 end
 local waiting = 0
 for _, lane in ipairs(asked.lanes) do waiting = waiting + redis.call('LLEN', tag .. ':lane:' .. lane) end
