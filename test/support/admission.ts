@@ -5,6 +5,7 @@ import type { Envelope, Outcome } from '@callyard/shared/call';
 import { createLedger } from '@callyard/shared/ledger';
 import { createCallQueues } from '@callyard/shared/queue';
 import { onTestFinished } from 'vitest';
+import { holdScriptClock, type ScriptClock } from './script-clock.ts';
 import { setup } from './setup.ts';
 
 export const pool = 'p1';
@@ -50,14 +51,16 @@ export interface Asked {
 /**
  * Admission on real Redis and real BullMQ jobs, without workers: a test is the worker, so that it sees each decision.
  */
-export async function admissionBench(slots: number) {
+export async function admissionBench(slots: number, { ownClock = false } = {}) {
   const yard = await setup();
   const { redis, names } = yard;
+  const clock = ownClock ? await holdScriptClock(redis, names) : undefined;
   const queues = createCallQueues(redis, names);
   const ledger = createLedger(redis, names);
   const admission = createAdmission(redis, names);
   const bull = (part: string) => `${names.tag}:calls-${pool}:${part}`;
   const calls = new Map<string, AdmissionCall>();
+  const sent = new Map<string, Envelope>();
   onTestFinished(() => queues.close());
 
   const setSlots = async (count: number): Promise<void> => {
@@ -71,7 +74,7 @@ export async function admissionBench(slots: number) {
   const envelope = async (key: string, asked: Asked): Promise<Envelope> => {
     const { user = 'mia', limits = [], deadlineMs = 60_000, weight = 1, upstream = 'x:1' } = asked;
     const principal = { owner: 'acme', userId: user, roles: [], permissions: [] };
-    const [seconds] = await redis.time();
+    const now = clock?.now() ?? Number((await redis.time())[0]) * 1_000;
     return {
       v: 1,
       key,
@@ -88,7 +91,7 @@ export async function admissionBench(slots: number) {
       lane: { weight, upstream },
       idempotencyKey: key,
       ...(asked.takeover ? { takeover: true } : {}),
-      deadlineAt: Number(seconds) * 1_000 + deadlineMs,
+      deadlineAt: Math.ceil(now) + deadlineMs,
       replyTo: '',
       enqueuedAt: 1,
     };
@@ -101,14 +104,20 @@ export async function admissionBench(slots: number) {
     ledger,
     setSlots,
     bull,
+    /** of a bench with a clock of its own */
+    clock: clock as ScriptClock,
     call: (key: string) => calls.get(key) as AdmissionCall,
+    envelope: (key: string) => sent.get(key) as Envelope,
     /** Adds calls in one transaction, in order. */
     async add(keys: readonly string[], asked: Asked = {}): Promise<void> {
       const envelopes = await Promise.all(keys.map((key) => envelope(key, asked)));
-      for (const one of envelopes) calls.set(one.key, admissionCall(one, pool) as AdmissionCall);
+      for (const one of envelopes) {
+        calls.set(one.key, admissionCall(one, pool) as AdmissionCall);
+        sent.set(one.key, one);
+      }
       await Promise.all(envelopes.map((one) => queues.add(pool, { envelope: one, carrier: undefined })));
     },
-    withdraw: async (key: string, asked: Asked = {}) => queues.withdraw(pool, await envelope(key, asked)),
+    withdraw: (key: string) => queues.withdraw(pool, sent.get(key) as Envelope),
     /** keys in BullMQ's wait, the next to be picked up first */
     waiting: async () => (await redis.lrange(bull('wait'), 0, -1)).toReversed(),
     parked: () => redis.zrange(bull('delayed'), '0', '-1'),
@@ -134,6 +143,24 @@ export async function admissionBench(slots: number) {
       await ledger.settle({ outcome: one, text: JSON.stringify(one), ttlMs: 60_000, replyTo: '', job, admitted }).done;
       await redis.lrem(bull('active'), 1, key);
       await redis.del(bull(key), `${bull(key)}:lock`);
+    },
+    /** Its worker dies, and somebody removes the job. */
+    lose: async (key: string) => {
+      await redis.lrem(bull('active'), 1, key);
+      await redis.del(bull(key), `${bull(key)}:lock`);
+    },
+    /** BullMQ gives a delayed job to a worker whose time has come. */
+    async comeDue(key: string): Promise<void> {
+      await redis.zrem(bull('delayed'), key);
+      await redis.lpush(bull('active'), key);
+      await redis.set(`${bull(key)}:lock`, 'token');
+    },
+    /** A fresh installation in place of this one. */
+    async reset(count: number): Promise<void> {
+      const left = await redis.keys(`${names.tag}:*`);
+      if (left.length > 0) await redis.del(left);
+      if (clock) await clock.set(clock.now());
+      await setSlots(count);
     },
     async tell(key: string): Promise<Told> {
       const { about, lane } = calls.get(key) as AdmissionCall;

@@ -20,12 +20,16 @@ local pool, request, isNew = ARGV[1], cjson.decode(ARGV[2]), ARGV[3] == 'new'
 local laneTtlMs = 31 * dayMs
 local parked = {}
 
+local function holdsSomething(key)
+  return redis.call('HEXISTS', tag .. ':out:' .. pool, key) == 1
+end
+
 local function read(given)
   local call = parseCall(given[1])
   call.lane = given[2]
   call.about = request.lanes[call.lane]
   -- A key that was used before may have a job already: then nothing was added, and it stands where it stands.
-  call.isThere = given[3] == 1 and not redis.call('LPOS', bull(pool, 'wait'), call.key)
+  call.isThere = given[3] == 1 and (holdsSomething(call.key) or not redis.call('LPOS', bull(pool, 'wait'), call.key))
   return call
 end
 
@@ -35,16 +39,29 @@ local function meetsNobody(call)
   return redis.call('EXISTS', laneKey(call.lane), ready .. ':i', ready .. ':b') == 0 and hasRoom(pool)
 end
 
--- A rate that cannot come to this call before its deadline, counting those before it in the lane as one each.
-local function hopeless(call)
-  local before
+-- Of the first calls of a lane, those that wait no more: a call whose deadline is over is dropped when its turn comes.
+local function countDead(lane)
+  local dead = 0
+  for _, text in ipairs(redis.call('LRANGE', laneKey(lane), 0, 99)) do
+    if parseCall(text).deadline <= now then dead = dead + 1 end
+  end
+  return dead
+end
+
+-- A rate that cannot come to a call before its deadline, counting those before it in the lane as one each.
+local function hopelessBehind(call, before)
   for i, limit in ipairs(call.about.l) do
     if limit.b:sub(1, 1) == 'r' then
-      before = before or redis.call('LLEN', laneKey(call.lane))
-      local at = math.max(tatOf(limit.b), now) + (before + (call.costs[i] or 1) - limit.n) * limit.i
+      local at = math.max(tatOf(limit.b), now) + (before + (call.costs[i] or 1) - limit.n) * everyMs(limit)
       if at > call.deadline then return {refuse = 'rate_limited', bucket = limit.b, at = at} end
     end
   end
+end
+
+local function hopeless(call)
+  local before = redis.call('LLEN', laneKey(call.lane))
+  if not hopelessBehind(call, before) then return nil end
+  return hopelessBehind(call, before - countDead(call.lane))
 end
 
 local function putInLane(call)

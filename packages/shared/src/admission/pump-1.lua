@@ -17,7 +17,7 @@ local tag = KEYS[1]
 -- @include lib/serve.lua
 readClock()
 if redis.call('GET', tag .. ':pump') ~= ARGV[1] then return '' end
-serveDue()
+grantAll({})
 local due = nextDue()
 finish()
 redis.call('SET', tag .. ':pump:plan', due or 'inf', 'KEEPTTL')

@@ -67,8 +67,7 @@ if not hasPump then
   serve(names)
   return ''
 end
-serveDue()
-for _, pool in ipairs(names) do servePool(pool) end
+grantAll(names)
 local due = nextDue()
 finish()
 redis.call('SET', tag .. ':pump:plan', due or 'inf', 'PX', pumpMs)

@@ -1,14 +1,15 @@
 --[[
   Buckets, by the kind their id begins with. A limit is {b = bucket, n = how many, i | w = its time, f = refuses}.
 
-    r  rate         HASH tat, since: the generic cell rate algorithm (ITU-T I.371); n is the burst, i ms for each
+    r  rate         HASH tat, since, back: the generic cell rate algorithm (ITU-T I.371); n is the burst, i ms for each;
+                    since when it has not been idle, and what calls that did not start have given back since then
     c  concurrency  ZSET of the calls that hold it, n at most
     q  quota        counter of one window of w ms, n at most; refuses instead of waiting
     x  upstream     `<until ms> <call>` while the service behind a tool asked for patience, and after it until one call,
                     which tries alone, has come through without being asked again
 
   Lanes whose next call waits for a bucket stand in its ring (`:lanes`); `later` says when the first of them may go.
-  Needs `tag`, `now`, later.lua.
+  Needs `tag`, `now`, later.lua, bullmq.lua.
 ]]
 local function bucketKey(id)
   return tag .. ':bucket:' .. id
@@ -23,7 +24,7 @@ local function quotaId(limit)
 end
 
 -- What this script has read of rates and blocks.
-local tats, blocks = {}, {}
+local meters, blocks = {}, {}
 
 local function blockOf(bucket)
   if blocks[bucket] == nil then
@@ -38,15 +39,28 @@ local function setBlock(bucket, untilMs, call)
   redis.call('SET', bucketKey(bucket), string.format('%.0f %s', untilMs, call), 'XX', 'KEEPTTL')
 end
 
+-- A time of today in ms is a double of whole 2^-12: in such steps sums are exact, and rounded up they never let through
+-- more than is allowed.
+local function everyMs(limit)
+  return math.ceil(limit.i * 4096) / 4096
+end
+
+local function meterOf(bucket)
+  if meters[bucket] then return meters[bucket] end
+  local stored = redis.call('HMGET', bucketKey(bucket), 'tat', 'since', 'back')
+  local meter = {tat = tonumber(stored[1] or 0), since = tonumber(stored[2] or 'inf'), back = tonumber(stored[3] or 0)}
+  meters[bucket] = meter
+  return meter
+end
+
 local function tatOf(bucket)
-  tats[bucket] = tats[bucket] or tonumber(redis.call('HGET', bucketKey(bucket), 'tat') or 0)
-  return tats[bucket]
+  return meterOf(bucket).tat
 end
 
 -- What stands in the way of a call: `at`, ms, where that is known; `refuse`, a code, where it is not to wait.
 local obstacles = {
   r = function(limit, cost)
-    local at = math.max(tatOf(limit.b), now) + (cost - limit.n) * limit.i
+    local at = math.max(tatOf(limit.b), now) + (cost - limit.n) * everyMs(limit)
     if cost > limit.n then return {at = at, refuse = 'rate_limited'} end
     if at > now then return {at = at} end
   end,
@@ -66,18 +80,20 @@ local obstacles = {
   end,
 }
 
--- Each takes what a start costs and answers `bucket=amount`, which is what the call then holds.
+-- Each takes what a start costs and answers `bucket=amount`, which is what the call then holds; of a rate also where its
+-- clock would stand without what has been given back, as `bucket=amount@mark`.
 local charges = {
   r = function(limit, cost)
-    local key, tat, amount = bucketKey(limit.b), tatOf(limit.b), cost * limit.i
-    tats[limit.b] = math.max(tat, now) + amount
-    if tat > now then
-      redis.call('HSET', key, 'tat', tats[limit.b])
+    local key, meter, amount = bucketKey(limit.b), meterOf(limit.b), cost * everyMs(limit)
+    if meter.tat > now then
+      meter.tat = meter.tat + amount
+      redis.call('HSET', key, 'tat', meter.tat)
     else
-      redis.call('HSET', key, 'tat', tats[limit.b], 'since', string.format('%.3f', now))
+      meter.tat, meter.since, meter.back = now + amount, now, 0
+      redis.call('HSET', key, 'tat', meter.tat, 'since', string.format('%.3f', now), 'back', 0)
     end
-    expireIn(key, math.ceil(tats[limit.b] - now) + 1000)
-    return limit.b .. '=' .. string.format('%.17g', amount)
+    expireIn(key, math.ceil(meter.tat - now) + 1000)
+    return string.format('%s=%.17g@%.17g', limit.b, amount, meter.tat + meter.back)
   end,
   c = function(limit, _, call)
     redis.call('ZADD', bucketKey(limit.b), now, call)
@@ -119,13 +135,17 @@ end
 
 -- Each gives back what a call held. What a start costs is gone unless the call did not start.
 local refunds = {
-  r = function(bucket, amount, hold)
+  r = function(bucket, amount, hold, mark)
     if hold.started then return end
-    -- A bucket that has been idle since has forgotten the charge.
-    local since = tonumber(redis.call('HGET', bucketKey(bucket), 'since') or 'inf')
-    if since > hold.at then return end
-    redis.call('HINCRBYFLOAT', bucketKey(bucket), 'tat', -amount)
-    tats[bucket] = nil
+    -- A bucket that has been idle since has forgotten the charge. One that would have been idle without it gives no
+    -- credit for that time; whether it would have been is known for sure only up to where its clock stood.
+    local meter = meterOf(bucket)
+    if meter.since > hold.at then return end
+    readClock()
+    local stood = mark - meter.back
+    if meter.tat > stood then amount = math.min(amount, math.max(0, stood - now)) end
+    meter.tat, meter.back = meter.tat - amount, meter.back + amount
+    redis.call('HSET', bucketKey(bucket), 'tat', meter.tat, 'back', meter.back)
     touch(bucket)
   end,
   c = function(bucket, _, hold)
@@ -171,7 +191,7 @@ local function giveBack(pool, call, started, again)
   redis.call('HDEL', tag .. ':out:' .. pool, call)
   if pools[pool] then pools[pool].out = pools[pool].out - 1 end
   local taken = {pool = pool, call = call, started = started, again = again, at = tonumber(held:match('^%S+'))}
-  for bucket, amount in held:gmatch('(%S+)=(%S+)') do
-    refunds[bucket:sub(1, 1)](bucket, tonumber(amount), taken)
+  for bucket, amount, mark in held:gmatch('(%S+)=([^@%s]+)@?(%S*)') do
+    refunds[bucket:sub(1, 1)](bucket, tonumber(amount), taken, tonumber(mark))
   end
 end

@@ -43,13 +43,19 @@ local function saveClock(name, class, ends)
   redis.call('HSET', tag .. ':pool:' .. name, 'clock:' .. class, pool.clock[class], 'turn', pool.turn)
 end
 
+-- A worker is not woken for a queue that is paused or runs as many as somebody allows it.
+local function isHeldUp(queue)
+  local paused, most = unpack(redis.call('HMGET', queue .. ':meta', 'paused', 'concurrency'))
+  return paused or (most and redis.call('LLEN', queue .. ':active') >= tonumber(most))
+end
+
 local function savePool(name, pool)
   for class, ends in pairs(pool.ends) do saveClock(name, class, ends) end
   if #pool.held > 0 then redis.call('HSET', tag .. ':out:' .. name, unpack(pool.held)) end
   if #pool.promoted == 0 then return end
   local queue = tag .. ':calls-' .. name
   redis.call('LPUSH', queue .. ':wait', unpack(pool.promoted))
-  if redis.call('HEXISTS', queue .. ':meta', 'paused') == 0 then redis.call('ZADD', queue .. ':marker', 0, '0') end
+  if not isHeldUp(queue) then redis.call('ZADD', queue .. ':marker', 0, '0') end
 end
 
 local function finish()

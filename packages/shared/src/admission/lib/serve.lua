@@ -121,6 +121,16 @@ local function servePool(pool)
   end
 end
 
+-- What has come due, then what misses a slot only: in these pools, and in those of the lanes that had come due, as the
+-- next call of such a lane stands there now.
+local function grantAll(names)
+  for _, pool in ipairs(names) do poolOf(pool) end
+  serveDue()
+  local seen = {}
+  for pool in pairs(pools) do seen[#seen + 1] = pool end
+  for _, pool in ipairs(seen) do servePool(pool) end
+end
+
 -- When there is something to do again, ms, or nil.
 local function nextDue()
   if steps <= 0 then return now end
@@ -149,8 +159,7 @@ end
 local function serve(names)
   if not hasWork(names) then return finish() end
   readClock()
-  serveDue()
-  for _, pool in ipairs(names) do servePool(pool) end
+  grantAll(names)
   tellPump()
   finish()
 end

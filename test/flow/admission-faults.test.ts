@@ -1,0 +1,82 @@
+import { describe, expect, inject, it } from 'vitest';
+import type { Outcome } from '@callyard/shared/call';
+import { defineTool, Type } from '@callyard/worker';
+import { redisProxy, type RedisProxy } from '../support/redis-proxy.ts';
+import { principal, setup, toolCall, type Callyard } from '../support/setup.ts';
+
+/** One at a time and a few a second: of four calls one starts at once, the others wait in a lane and in a ring. */
+const tool = defineTool({
+  name: 'step',
+  version: '1.0.0',
+  description: 'Answers',
+  parameters: Type.Object({}),
+  policy: { limits: [{ per: ['user'], concurrency: 1, rate: { limit: 50, periodMs: 1_000, burst: 2 } }] },
+  handler: () => 'done',
+});
+
+const recovery = { lockMs: 600, stalledCheckMs: 150 };
+
+/** Nothing of admission is left: no call out, no lane, nothing that waits. */
+async function left({ redis, names }: Callyard, pool: string): Promise<string[]> {
+  const found = await redis.keys(`${names.tag}:*`);
+  const own = /^(lane:|out:|later$|ready:|bucket:c:|bucket:.*:lanes$)/;
+  const bull = new RegExp(`^calls-${pool}:(wait|active|delayed)$`);
+  return found.map((key) => key.slice(names.tag.length + 1)).filter((key) => own.test(key) || bull.test(key));
+}
+
+type Who = 'dispatcher' | 'worker';
+
+/** An installation one part of which has Redis behind a proxy. */
+async function faulty(who: Who) {
+  const proxy = await redisProxy(inject('redisUrl')); // ends after the yard, whose parts say goodbye through it
+  const yard = await setup();
+  const by = (part: Who) => (part === who ? { redisUrl: proxy.url } : {});
+  const worker = await yard.worker([tool], { concurrency: 2, ...recovery, ...by('worker') });
+  const dispatcher = await yard.dispatcher(by('dispatcher'));
+  const run = async (): Promise<Outcome[]> => {
+    const calls = Array.from({ length: 4 }, () => toolCall('step'));
+    const { outcomes } = await dispatcher.execute(calls, { principal, timeoutMs: 15_000 });
+    expect(outcomes.map(({ status, value, call }) => [call.id, status, value])).toEqual(
+      calls.map(({ id }) => [id, 'completed', 'done']),
+    );
+    await expect.poll(() => left(yard, worker.pool), { timeout: 5_000, interval: 10 }).toEqual([]);
+    return outcomes;
+  };
+  return { proxy, run };
+}
+
+/** The commands of a run in which nothing breaks. */
+async function count(proxy: RedisProxy, run: () => Promise<unknown>): Promise<number> {
+  await run(); // scripts are loaded by the first
+  proxy.cutAfter(Number.POSITIVE_INFINITY);
+  await run();
+  return proxy.seen();
+}
+
+/** Cuts after each command of a run in turn, and resolves with what became of all calls. */
+async function cutEverywhere(who: Who): Promise<Outcome[]> {
+  const { proxy, run } = await faulty(who);
+  const commands = await count(proxy, run);
+  expect(commands).toBeGreaterThan(5);
+  const all: Outcome[] = [];
+  let cuts = 0;
+  for (let nth = 1; nth <= commands; nth += 1) {
+    proxy.cutAfter(nth);
+    all.push(...(await run()));
+    if (proxy.hasCut()) cuts += 1;
+  }
+  expect(cuts).toBeGreaterThan(commands / 2);
+  return all;
+}
+
+describe('every call has one outcome, and nothing is left of it, when Redis is lost', () => {
+  it('after any command of the dispatcher, which sends again what nobody answered: it runs once', async () => {
+    const outcomes = await cutEverywhere('dispatcher');
+    expect(outcomes.filter(({ attempts, lost }) => attempts !== 1 || lost !== 0)).toEqual([]);
+  }, 60_000);
+
+  it('after any command of the worker, which may run a call again', async () => {
+    const outcomes = await cutEverywhere('worker');
+    expect(outcomes.filter(({ attempts }) => attempts < 1)).toEqual([]);
+  }, 120_000);
+});
