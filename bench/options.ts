@@ -4,4 +4,6 @@ export interface BenchOptions {
   runs: number;
   /** one JSON line for each figure, instead of a table */
   json: boolean;
+  /** of the bench of admission: the guarantees to measure; all where it is empty */
+  only: number[];
 }
