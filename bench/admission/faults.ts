@@ -84,7 +84,7 @@ async function killDispatcher(fleet: Fleet, proxy: Proxy, commands: number): Pro
   await Promise.race([died, asked]);
   await sender.kill();
   await within(async () => (await fleet.jobs()) === 0);
-  const outcomes = (await fleet.redis.keys(`${fleet.names.outcome('*')}`)).length;
+  const outcomes = (await fleet.redis.keys(fleet.names.outcome('*'))).length;
   return outcomes === 0 ? 0 : calls - outcomes;
 }
 

@@ -5,7 +5,7 @@ import { Queue as GroupQueue, Worker as GroupWorker } from 'groupmq';
 import { Redis } from 'ioredis';
 import type { OtherEnd, OtherJob, OtherKind } from './others.ts';
 
-const [kind, redisUrl = '', name = '', slots = ''] = process.argv.slice(2) as [OtherKind, string, string, string];
+const [kind, redisUrl, name, slots] = process.argv.slice(2) as [OtherKind, string, string, string];
 const redis = new Redis(redisUrl, { maxRetriesPerRequest: null });
 const concurrency = Number(slots);
 let ended: OtherEnd[] = [];

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { defineTool, ToolError, Type } from '@callyard/worker';
-import { principal, setup, signal, toolCall } from '../support/setup.ts';
+import { principal, setup, signal, toolCall, type Callyard } from '../support/setup.ts';
 import { act } from '../support/tools.ts';
 
 describe('execute, for a loop of somebody else', () => {
@@ -72,6 +72,28 @@ describe('execute, for a loop of somebody else', () => {
     expect(ran.map(({ outcomes }) => outcomes[0]?.value)).toEqual(['done', 'done']);
   });
 
+  it('leaves waiting calls in their place while nobody serves them, for workers that come back', async () => {
+    const yard = await setup();
+    const started = signal();
+    const held = defineTool({ ...shell('job', '1.0.0'), handler: () => new Promise(() => started.resolve()) });
+    const done = defineTool({ ...shell('job', '1.0.0'), handler: () => 'done' });
+    const leaving = await yard.worker([held], { concurrency: 1, shutdownGraceMs: 50 });
+    const dispatcher = await yard.dispatcher({ unservedMs: 10_000 });
+    const ran = dispatcher.execute([toolCall('job'), toolCall('job')], { principal, timeoutMs: 15_000 });
+    await started.promise;
+    await leaving.close();
+    const jobs = async () => {
+      const keys = await yard.redis.keys(`${yard.names.job(leaving.pool, '*')}.0.?`);
+      return Promise.all(keys.toSorted().map((key) => yard.redis.hget(key, 'timestamp')));
+    };
+    const before = await jobs();
+    expect(before).toHaveLength(2);
+    await catalogReads(yard, 5); // the dispatcher looks after its calls as often
+    expect(await jobs()).toEqual(before);
+    await yard.worker([done]);
+    expect((await ran).outcomes.map(({ value }) => value)).toEqual(['done', 'done']);
+  });
+
   it('runs a key again once its outcome is forgotten, also where it left a dead letter', async () => {
     const yard = await setup();
     let runs = 0;
@@ -121,4 +143,16 @@ describe('execute, for a loop of somebody else', () => {
 
 function shell(name: string, version: string) {
   return { name, version, description: name, parameters: Type.Object({}) };
+}
+
+/** Resolves when dispatchers have read the catalog so often. */
+async function catalogReads(yard: Callyard, count: number): Promise<void> {
+  const monitor = await yard.redis.duplicate().monitor();
+  let reads = 0;
+  await new Promise<void>((resolve) => {
+    monitor.on('monitor', (_time: string, [command, key]: string[]) => {
+      if (command === 'zremrangebyscore' && key === yard.names.workers && ++reads === count) resolve();
+    });
+  });
+  monitor.disconnect();
 }

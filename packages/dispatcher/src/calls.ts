@@ -167,24 +167,32 @@ export class Calls {
   #sweep(): void {
     const { live, log } = this.#options;
     for (const sent of this.#underway) {
-      if (sent.isPlacing || (sent.pool !== undefined && live.isLive(sent.pool))) continue;
-      this.#rescue(sent).catch((error: unknown) => log.warn({ err: error }, 'a call could not be moved'));
+      if (sent.isPlacing) continue;
+      if (sent.pool !== undefined && live.isLive(sent.pool)) sent.unservedSince = undefined;
+      else this.#rescue(sent).catch((error: unknown) => log.warn({ err: error }, 'a call could not be moved'));
     }
   }
 
-  /** Finds a pool for a call whose own has no live worker left, or gives up after `unservedMs`. */
+  /**
+   * Moves a call whose pool has no live worker left to another, or gives up after `unservedMs`. Until then it stays where
+   * it is: most often the workers come back, and its place in its lane is kept.
+   */
   async #rescue(sent: Sent): Promise<void> {
-    const { queues, live, clock, unservedMs } = this.#options;
+    const { live, clock, unservedMs } = this.#options;
     sent.unservedSince ??= clock.now();
-    if (sent.pool !== undefined) {
-      // A worker that stops, or died a moment ago, may still hold the job: then it cannot be withdrawn yet.
-      if (!(await queues.withdraw(sent.pool, sent.envelope))) return;
-      sent.envelope = { ...sent.envelope, takeover: true };
-      sent.pool = undefined;
-    }
+    const isOver = clock.now() - sent.unservedSince >= unservedMs;
+    if (!isOver && live.route(sent.envelope.tool) === undefined) return;
+    if (sent.pool !== undefined && !(await this.#takeBack(sent, sent.pool))) return;
     await this.#place(sent);
-    if (sent.pool !== undefined || clock.now() - sent.unservedSince < unservedMs) return;
-    this.#settle(sent, unserved(sent.envelope, live));
+    if (sent.pool === undefined && isOver) this.#settle(sent, unserved(sent.envelope, live));
+  }
+
+  /** A worker that stops, or died a moment ago, may still hold the job: then it cannot be taken back yet. */
+  async #takeBack(sent: Sent, pool: string): Promise<boolean> {
+    if (!(await this.#options.queues.withdraw(pool, sent.envelope))) return false;
+    sent.envelope = { ...sent.envelope, takeover: true };
+    sent.pool = undefined;
+    return true;
   }
 
   /** The dispatcher's own word on a call: holds unless a worker was first. */

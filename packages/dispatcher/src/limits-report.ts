@@ -113,7 +113,7 @@ function startOf({ limits, now }: Told): number | undefined {
 }
 
 function leftOf(
-  { bucket: _, cost: __, ...limit }: ResolvedLimit,
+  { bucket: _bucket, cost: _cost, ...limit }: ResolvedLimit,
   told: Told['limits'][number] = {},
   now = 0,
 ): LimitLeft {
