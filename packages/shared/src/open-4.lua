@@ -40,10 +40,10 @@ end
 local function admit(asked, call)
   local found = call.cacheId ~= '' and findResult(call, asked.staleMs)
   if found then
-    if found[1] == 'follow' then giveBack(asked.p, call.key, false) end
+    if found[1] == 'follow' then giveBack(asked.p, {{key = call.key, started = false}}) end
     return found
   end
-  giveBack(asked.p, call.key, false, true)
+  giveBack(asked.p, {{key = call.key, started = false, again = true}})
   call.cacheId = ''
   local met = obstacleOf(asked.about, call)
   if not met then return nil end

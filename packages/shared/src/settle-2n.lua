@@ -26,15 +26,16 @@ local tag = ARGV[1]
 -- @include admission/lib/buckets.lua
 -- @include admission/lib/lanes.lua
 -- @include admission/lib/serve.lua
-local answers, channels, notices, left = {}, {}, {}, {}
+local answers, channels, notices, left, ended = {}, {}, {}, {}, {}
 
+-- By pool, the calls that end.
 local function leave(admitted)
   local pool, key, started = admitted:match('^(%S+) (%S+) (%d)$')
-  giveBack(pool, key, started == '1')
-  if not left[pool] then
-    left[pool] = true
+  if not ended[pool] then
+    ended[pool] = {}
     left[#left + 1] = pool
   end
+  table.insert(ended[pool], {key = key, started = started == '1'})
 end
 
 for i = 1, #KEYS / 2 do
@@ -61,6 +62,7 @@ end
 for _, channel in ipairs(channels) do
   redis.call('PUBLISH', channel, '[' .. table.concat(notices[channel], ',') .. ']')
 end
+for _, pool in ipairs(left) do giveBack(pool, ended[pool]) end
 if #left > 0 then serve(left) end
 
 return answers

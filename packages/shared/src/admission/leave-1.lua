@@ -19,7 +19,7 @@ local pool = ARGV[1]
 
 for _, call in ipairs(cjson.decode(ARGV[2])) do
   local key, lane, text, stop = call[1], call[2], call[3], call[4]
-  giveBack(pool, key, stop > 0, stop == 2)
+  giveBack(pool, {{key = key, started = stop > 0, again = stop == 2}})
   redis.call('LREM', laneKey(lane), 1, text)
 end
 serve({pool})

@@ -54,7 +54,7 @@ end
 
 local function reap(pool)
   for _, call in ipairs(redis.call('HKEYS', tag .. ':out:' .. pool)) do
-    if isHeldByNobody(pool, call) then giveBack(pool, call, true) end
+    if isHeldByNobody(pool, call) then giveBack(pool, {{key = call, started = true}}) end
   end
   redis.call('PEXPIRE', tag .. ':out:' .. pool, dayMs)
 end

@@ -184,14 +184,26 @@ local function hold(pool, call, limits, costs, flight)
   known.held[#known.held + 1] = table.concat(held, ' ')
 end
 
--- Gives back all that a call holds; nothing when it holds nothing. What is tried `again` keeps its flight.
-local function giveBack(pool, call, started, again)
-  local held = redis.call('HGET', tag .. ':out:' .. pool, call)
-  if not held then return end
-  redis.call('HDEL', tag .. ':out:' .. pool, call)
-  if pools[pool] then pools[pool].out = pools[pool].out - 1 end
-  local taken = {pool = pool, call = call, started = started, again = again, at = tonumber(held:match('^%S+'))}
+local function refundAll(pool, call, held)
+  local taken = {pool = pool, call = call.key, started = call.started, again = call.again, at = tonumber(held:match('^%S+'))}
   for bucket, amount, mark in held:gmatch('(%S+)=([^@%s]+)@?(%S*)') do
     refunds[bucket:sub(1, 1)](bucket, tonumber(amount), taken, tonumber(mark))
   end
+end
+
+-- Gives back all that calls hold; nothing of those that hold nothing. What is tried `again` keeps its flight. A call is
+-- {key, started, again}.
+local function giveBack(pool, calls)
+  local out, keys, gone = tag .. ':out:' .. pool, {}, {}
+  for i, call in ipairs(calls) do keys[i] = call.key end
+  local held = redis.call('HMGET', out, unpack(keys))
+  for i, call in ipairs(calls) do
+    if held[i] then
+      gone[#gone + 1] = call.key
+      refundAll(pool, call, held[i])
+    end
+  end
+  if #gone == 0 then return end
+  redis.call('HDEL', out, unpack(gone))
+  if pools[pool] then pools[pool].out = pools[pool].out - #gone end
 end

@@ -64,7 +64,11 @@ local function countStart(about, start)
   return ends
 end
 
+-- Ready lanes this script has found to be none.
+local isEmpty = {}
+
 local function lineUp(lane, about, place)
+  isEmpty[readyKey(about)] = nil
   redis.call('ZADD', readyKey(about), place or (startTag(about)), lane)
   expireIn(readyKey(about), dayMs)
 end

@@ -89,11 +89,17 @@ local function serveDue()
   end
 end
 
+local function firstOf(ready)
+  if isEmpty[ready] then return {} end
+  local first = redis.call('ZRANGE', ready, 0, 0, 'WITHSCORES')
+  isEmpty[ready] = not first[1]
+  return first
+end
+
 -- Interactive before batch, which gets its turn when both wait.
 local function nextReady(pool)
   local ready = tag .. ':ready:' .. pool
-  local interactive = redis.call('ZRANGE', ready .. ':i', 0, 0, 'WITHSCORES')
-  local batch = redis.call('ZRANGE', ready .. ':b', 0, 0, 'WITHSCORES')
+  local interactive, batch = firstOf(ready .. ':i'), firstOf(ready .. ':b')
   local contended = interactive[1] and batch[1]
   local isBatchs = contended and poolOf(pool).turn % batchTurn == batchTurn - 1
   if interactive[1] and not isBatchs then return interactive, ready .. ':i', contended end
