@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { LimitRule } from '@callyard/shared/admission/limit-rules';
 import type { Outcome } from '@callyard/shared/call';
-import { defineTool, Type, type PolicyInput } from '@callyard/worker';
+import { defineTool, ToolError, Type, type PolicyInput } from '@callyard/worker';
 import { principal, setup, signal, toolCall } from '../support/setup.ts';
 
 type Limits = NonNullable<PolicyInput['limits']>;
@@ -101,6 +101,38 @@ describe('a rate', () => {
     const wrong = await dispatcher.execute([toolCall('limited', { items: 'no' })], { principal });
     expect(codes(wrong.outcomes)).toEqual(['invalid_arguments']);
     expect(codes(await call(1))).toEqual(['completed']);
+  });
+});
+
+describe('a call that was granted', () => {
+  it('keeps its grant when it had to wait before: it is not asked for again', async () => {
+    const yard = await setup();
+    const stumbling = defineTool({
+      name: 'stumbling',
+      version: '1.0.0',
+      description: 'Fails once',
+      parameters: Type.Object({}),
+      policy: {
+        limits: [{ per: ['user'], rate: { limit: 1, periodMs: 150 } }],
+        retry: { attempts: 2, minDelayMs: 1, maxDelayMs: 1 },
+      },
+      handler(_args, { attempt }) {
+        if (attempt === 1) throw new ToolError('stumbled', { retry: 'backoff' });
+        return 'done';
+      },
+    });
+    const worker = await yard.worker([stumbling]);
+    const dispatcher = await yard.dispatcher();
+    const monitor = await yard.redis.duplicate().monitor();
+    const books: string[] = [];
+    monitor.on('monitor', (_time: string, [command = '', key]: string[]) => {
+      if (key === `${yard.names.tag}:out:${worker.pool}`) books.push(command.toUpperCase());
+    });
+    const { outcomes } = await dispatcher.execute([toolCall('stumbling')], { principal });
+    expect(outcomes[0]).toMatchObject({ status: 'completed', attempts: 2 });
+    await expect.poll(() => books.filter((command) => command === 'HDEL').length).toBe(2);
+    expect(books.filter((command) => command === 'HSET')).toHaveLength(2); // one grant for each attempt
+    monitor.disconnect();
   });
 });
 

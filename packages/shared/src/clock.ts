@@ -25,9 +25,23 @@ export async function startClock(redis: Redis): Promise<Clock> {
   };
 }
 
+/** Of so many answers the quickest is taken: while a process starts, its event loop may hold one up by 100 ms and more. */
+const samples = 5;
+
 async function measureOffset(redis: Redis): Promise<number> {
+  let best = await sample(redis);
+  for (let i = 1; i < samples; i += 1) {
+    const next = await sample(redis);
+    if (next.tookMs < best.tookMs) best = next;
+  }
+  return best.offset;
+}
+
+/** Half of the way there, half of it back: wrong by no more than half of what it took. */
+async function sample(redis: Redis): Promise<{ offset: number; tookMs: number }> {
   const before = performance.timeOrigin + performance.now();
   const [seconds, micros] = await redis.time();
   const after = performance.timeOrigin + performance.now();
-  return Number(seconds) * 1_000 + Number(micros) / 1_000 - (before + after) / 2;
+  const offset = Number(seconds) * 1_000 + Number(micros) / 1_000 - (before + after) / 2;
+  return { offset, tookMs: after - before };
 }

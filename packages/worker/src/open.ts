@@ -79,9 +79,10 @@ function toAsk(attempt: Attempt, tool: Tool, args: unknown, now: number): Admiss
     attempt.admission = own;
     return own;
   }
-  const grantedAt = said?.kind === 'granted' ? said.at : envelope.enqueuedAt;
-  const isFresh = now - grantedAt <= staleGrantMs || envelope.limits.length === 0;
-  return firstPickUp && isFresh ? undefined : attempt.admission;
+  // Whatever stops a call on its way takes its grant out of its progress: one that is there, and fresh, holds.
+  const grantedAt = said?.kind === 'granted' ? said.at : firstPickUp ? envelope.enqueuedAt : 0;
+  const isFresh = now - grantedAt <= staleGrantMs;
+  return isFresh || (firstPickUp && envelope.limits.length === 0) ? undefined : attempt.admission;
 }
 
 /** Where this worker has a say: limits its manifest has and the envelope lacks, and results that may be kept. */
