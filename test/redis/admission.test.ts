@@ -54,3 +54,26 @@ describe('admission', () => {
     expect(await bench.said(all[2] as string)).toMatchObject({ refused: 'quota_exceeded', left: 0 });
   });
 });
+
+describe('a user who has not asked for a while', () => {
+  it.each([
+    ['for a slot', 1, []],
+    ['for a limit that all share', 100, [concurrency(1)]],
+  ])('goes before all who keep asking %s, however many they are', async (_what, slots, limits) => {
+    const bench = await admissionBench(slots);
+    for (let i = 0; i < 8; i += 1) await bench.add(keys(`noisy${i}`, 10), { user: `noisy${i}`, limits });
+    const serveOne = async (): Promise<string> => {
+      const key = await bench.pickUp();
+      await bench.settle(key);
+      return key;
+    };
+    for (let i = 0; i < 9; i += 1) await serveOne(); // in the first round all are new
+    for (let i = 0; i < 12; i += 1) {
+      for (let started = 0; started < 3; started += 1) await serveOne();
+      const [quiet = ''] = keys(`quiet${i}`, 1);
+      await bench.add([quiet], { user: `quiet${i}`, limits });
+      await serveOne(); // had been granted before
+      expect(await serveOne()).toBe(quiet);
+    }
+  });
+});

@@ -44,13 +44,21 @@ end
 -- Where the last start of each user ended, by class, as far as this script has asked.
 local lastEnds = {}
 
--- Where a user's next start begins on the virtual clock, and the clock.
+-- Virtual times are multiples of this, so that there is room between them.
+local tick = 2 ^ -20
+
+-- Equal users end at equal times, up to a whole round of them. Who has not started for longer goes before all of these.
+local function beforeEquals(isIdle)
+  return isIdle and tick / 2 or 0
+end
+
+-- Where a user's next start begins on the virtual clock, the clock, and whether the user has been idle for a while.
 local function startTag(about)
   local key, clock = tagsKey(about), poolOf(about.p).clock[about.c]
   local ends = lastEnds[key] or {}
   lastEnds[key] = ends
   ends[about.u] = ends[about.u] or tonumber(redis.call('ZSCORE', key, about.u) or 0)
-  return math.max(clock, ends[about.u]), clock
+  return math.max(clock, ends[about.u]), clock, ends[about.u] < clock
 end
 
 -- Moves the clock on by a start of this user, and answers where its next one begins.
@@ -58,7 +66,7 @@ local function countStart(about, start)
   local pool = poolOf(about.p)
   pool.clock[about.c] = start
   pool.ends[about.c] = pool.ends[about.c] or {}
-  local ends = start + 1 / about.w
+  local ends = start + math.ceil(1 / about.w / tick) * tick
   pool.ends[about.c][about.u] = ends
   lastEnds[tagsKey(about)][about.u] = ends
   return ends
@@ -69,16 +77,20 @@ local isEmpty = {}
 
 local function lineUp(lane, about, place)
   isEmpty[readyKey(about)] = nil
-  redis.call('ZADD', readyKey(about), place or (startTag(about)), lane)
+  if not place then
+    local start, _, isIdle = startTag(about)
+    place = start - beforeEquals(isIdle)
+  end
+  redis.call('ZADD', readyKey(about), place, lane)
   expireIn(readyKey(about), dayMs)
 end
 
 -- Into the ring of a bucket, as far behind its first as the user is behind the clock of its pool.
 local function joinRing(lane, about, obstacle)
   local ring = ringKey(obstacle.bucket)
-  local start, clock = startTag(about)
+  local start, clock, isIdle = startTag(about)
   local first = tonumber(redis.call('ZRANGE', ring, 0, 0, 'WITHSCORES')[2] or 0)
-  redis.call('ZADD', ring, first + start - clock, lane)
+  redis.call('ZADD', ring, math.ceil(first / tick) * tick + start - clock - beforeEquals(isIdle), lane)
   expireIn(ring, dayMs)
   if obstacle.at then redis.call('ZADD', tag .. ':later', 'LT', obstacle.at, obstacle.bucket) end
 end

@@ -38,7 +38,7 @@ local function saveClock(name, class, ends)
   end
   local tags = tag .. ':tags:' .. name .. ':' .. class
   redis.call('ZADD', tags, unpack(places))
-  redis.call('ZREMRANGEBYSCORE', tags, '-inf', pool.clock[class])
+  redis.call('ZREMRANGEBYSCORE', tags, '-inf', '(' .. string.format('%.17g', pool.clock[class]))
   redis.call('PEXPIRE', tags, dayMs)
   redis.call('HSET', tag .. ':pool:' .. name, 'clock:' .. class, pool.clock[class], 'turn', pool.turn)
 end
