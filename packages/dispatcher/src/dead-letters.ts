@@ -1,18 +1,10 @@
 import { createDeadJobs, type DeadJob, type DeadJobs } from '@callyard/shared/dead-jobs';
 import { readRetries } from '@callyard/shared/dead-retries';
-import type { Clock } from '@callyard/shared/clock';
-import type { Ledger } from '@callyard/shared/ledger';
-import type { Names } from '@callyard/shared/names';
-import type { CallQueues } from '@callyard/shared/queue';
 import { createRedactor } from '@callyard/shared/redact';
-import type { Redis } from '@callyard/shared/redis';
-import type { Logger } from 'pino';
-import type { LimitOptions } from './call-limits.ts';
+import type { DeadParts } from './dead-parts.ts';
 import { DeadLetterError, readFilter, type DeadLetterFilter, type DeadLetterSelection } from './dead-filter.ts';
 import { describeLetter, type DeadLetter, type ShownLetter } from './dead-letter.ts';
 import { retryLetters, type Retried, type RetryOptions } from './dead-retry.ts';
-import type { Gather } from './gather.ts';
-import type { LiveTools } from './live-tools.ts';
 
 /** Calls that failed for good, in the pools of today and of the last 14 days. */
 export interface DeadLetters {
@@ -23,21 +15,6 @@ export interface DeadLetters {
   retry(selection: DeadLetterSelection, options?: RetryOptions): AsyncGenerator<Retried>;
   /** Removes them for good, and says how many. */
   drop(selection: DeadLetterSelection): Promise<number>;
-}
-
-/** What dead letters need of a dispatcher. */
-export interface DeadParts {
-  redis: Redis;
-  names: Names;
-  queues: CallQueues;
-  ledger: Ledger;
-  letters: DeadJobs;
-  gather: Gather;
-  live: LiveTools;
-  clock: Clock;
-  log: Logger;
-  dispatcher: string;
-  limits: LimitOptions;
 }
 
 export function createDeadLetters(

@@ -3,7 +3,7 @@ import { deadLetterTtlMs } from '@callyard/shared/dead-jobs';
 import type { RetryMark, RetryState } from '@callyard/shared/dead-retries';
 import { failures } from '@callyard/shared/failure';
 import { longestTimerMs } from '@callyard/shared/policy';
-import type { DeadParts } from './dead-letters.ts';
+import type { DeadParts } from './dead-parts.ts';
 import { outcomeHere } from './envelope.ts';
 
 /** Waits for a retry; past its deadline it is settled here, unless a worker was first. */

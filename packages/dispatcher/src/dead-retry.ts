@@ -9,7 +9,7 @@ import { startSendSpan } from '@callyard/shared/telemetry';
 import type { Manifest } from '@callyard/shared/tool';
 import { admissionFields, tooCostly } from './call-limits.ts';
 import { DeadLetterError } from './dead-filter.ts';
-import type { DeadParts } from './dead-letters.ts';
+import type { DeadParts } from './dead-parts.ts';
 import { outcomeOfRetry, settleOverdue } from './dead-outcome.ts';
 
 export interface RetryOptions {

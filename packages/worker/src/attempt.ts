@@ -5,10 +5,10 @@ import type { Envelope, Outcome, Wait } from '@callyard/shared/call';
 import type { CallError } from '@callyard/shared/failure';
 import type { Clock } from '@callyard/shared/clock';
 import type { Ledger, Refusal } from '@callyard/shared/ledger';
+import type { Tool } from '@callyard/shared/tool';
 import type { ToolSet } from '@callyard/shared/tool-set';
 import type { Logger } from 'pino';
 import type { Blocks } from './blocks.ts';
-import type { Breakers } from './breaker.ts';
 import type { WorkerLimits } from './options.ts';
 import type { StuckHandlers } from './stuck.ts';
 
@@ -37,6 +37,12 @@ export interface Attempt {
 
 /** Admission's word on a call that did not start at once: it may start, or it is to be refused. */
 export type Said = { kind: 'granted'; at: number; bucket?: string } | ({ kind: 'refused' } & Refusal);
+
+/** Keeps a worker from asking services that fail: a circuit for each tool whose policy wants one. */
+export interface Breakers {
+  /** @throws CallError `circuit_open`, without running the attempt */
+  run<T>(tool: Tool, attempt: () => Promise<T>): Promise<T>;
+}
 
 /** What the steps need of the worker they run in. */
 export interface WorkerContext {

@@ -3,15 +3,9 @@ import type { BreakerPolicy } from '@callyard/shared/policy';
 import type { Tool } from '@callyard/shared/tool';
 import { CircuitState, circuitBreaker, ConsecutiveBreaker, DelegateBackoff, handleType } from 'cockatiel';
 import type { Logger } from 'pino';
-import { Interruption } from './attempt.ts';
+import { Interruption, type Breakers } from './attempt.ts';
 import { classifyError, isServiceFailure } from './classify.ts';
 import { when } from './refusal.ts';
-
-/** Keeps a worker from asking services that fail: a circuit for each tool whose policy wants one. */
-export interface Breakers {
-  /** @throws CallError `circuit_open`, without running the attempt */
-  run<T>(tool: Tool, attempt: () => Promise<T>): Promise<T>;
-}
 
 type Circuit = <T>(attempt: () => Promise<T>) => Promise<T>;
 

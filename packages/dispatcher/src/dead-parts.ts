@@ -1,0 +1,25 @@
+import type { Clock } from '@callyard/shared/clock';
+import type { DeadJobs } from '@callyard/shared/dead-jobs';
+import type { Ledger } from '@callyard/shared/ledger';
+import type { Names } from '@callyard/shared/names';
+import type { CallQueues } from '@callyard/shared/queue';
+import type { Redis } from '@callyard/shared/redis';
+import type { Logger } from 'pino';
+import type { LimitOptions } from './call-limits.ts';
+import type { Gather } from './gather.ts';
+import type { LiveTools } from './live-tools.ts';
+
+/** What dead letters need of a dispatcher. */
+export interface DeadParts {
+  redis: Redis;
+  names: Names;
+  queues: CallQueues;
+  ledger: Ledger;
+  letters: DeadJobs;
+  gather: Gather;
+  live: LiveTools;
+  clock: Clock;
+  log: Logger;
+  dispatcher: string;
+  limits: LimitOptions;
+}
