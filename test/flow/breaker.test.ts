@@ -119,10 +119,21 @@ describe('a circuit', () => {
     const { call, codes } = await dispatcherOf(yard);
     await call();
     expect(await codes()).toEqual(['circuit_open']);
-    two.becomes(() => 'works');
+    const [reached, letGo] = [signal(), signal()];
+    two.becomes(() => {
+      reached.resolve();
+      return letGo.promise;
+    });
     await yard.worker([two.tool], { concurrency: 1 });
-    await expect.poll(() => codes()).toEqual(['completed']);
-    await expect.poll(() => codes()).toEqual(['circuit_open']);
+    const untilReached = async (): Promise<string[]> => {
+      const seen = await codes();
+      return two.runs() === 0 ? untilReached() : seen;
+    };
+    const seen = untilReached();
+    await reached.promise;
+    expect(await codes()).toEqual(['circuit_open']); // the other is busy
+    letGo.resolve();
+    expect(await seen).toEqual(['completed']);
     expect(one.runs()).toBe(1);
   });
 
