@@ -15,8 +15,7 @@ local asked = cjson.decode(ARGV[1])
 
 local answers = {
   r = function(limit)
-    local tat = math.max(tonumber(redis.call('HGET', bucketKey(limit.b), 'tat') or 0), now)
-    return {remaining = math.max(0, math.floor(limit.n - (tat - now) / everyMs(limit) + 1e-6))}
+    return {remaining = math.max(0, math.floor(limit.n - rateAhead(limit) / limit.i + 1e-6))}
   end,
   c = function(limit)
     local running = redis.call('ZCARD', bucketKey(limit.b))

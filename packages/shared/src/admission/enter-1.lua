@@ -52,7 +52,7 @@ end
 local function hopelessBehind(call, before)
   for i, limit in ipairs(call.about.l) do
     if limit.b:sub(1, 1) == 'r' then
-      local at = math.max(tatOf(limit.b), now) + (before + (call.costs[i] or 1) - limit.n) * everyMs(limit)
+      local at = rateAt(limit, before + (call.costs[i] or 1))
       if at > call.deadline then return {refuse = 'rate_limited', bucket = limit.b, at = at} end
     end
   end

@@ -39,12 +39,6 @@ local function setBlock(bucket, untilMs, call)
   redis.call('SET', bucketKey(bucket), string.format('%.0f %s', untilMs, call), 'XX', 'KEEPTTL')
 end
 
--- A time of today in ms is a double of whole 2^-12: in such steps sums are exact, and rounded up they never let through
--- more than is allowed.
-local function everyMs(limit)
-  return math.ceil(limit.i * 4096) / 4096
-end
-
 local function meterOf(bucket)
   if meters[bucket] then return meters[bucket] end
   local stored = redis.call('HMGET', bucketKey(bucket), 'tat', 'since', 'back')
@@ -53,14 +47,19 @@ local function meterOf(bucket)
   return meter
 end
 
-local function tatOf(bucket)
-  return meterOf(bucket).tat
+-- What a rate is ahead of the clock, ms, and when it has room for this much.
+local function rateAhead(limit)
+  return math.max(0, meterOf(limit.b).tat - now)
+end
+
+local function rateAt(limit, cost)
+  return now + rateAhead(limit) + (cost - limit.n) * limit.i
 end
 
 -- What stands in the way of a call: `at`, ms, where that is known; `refuse`, a code, where it is not to wait.
 local obstacles = {
   r = function(limit, cost)
-    local at = math.max(tatOf(limit.b), now) + (cost - limit.n) * everyMs(limit)
+    local at = rateAt(limit, cost)
     if cost > limit.n then return {at = at, refuse = 'rate_limited'} end
     if at > now then return {at = at} end
   end,
@@ -84,7 +83,7 @@ local obstacles = {
 -- clock would stand without what has been given back, as `bucket=amount@mark`.
 local charges = {
   r = function(limit, cost)
-    local key, meter, amount = bucketKey(limit.b), meterOf(limit.b), cost * everyMs(limit)
+    local key, meter, amount = bucketKey(limit.b), meterOf(limit.b), cost * limit.i
     if meter.tat > now then
       meter.tat = meter.tat + amount
       redis.call('HSET', key, 'tat', meter.tat)

@@ -11,10 +11,10 @@ local maxRun = 16
 -- Under saturation batch gets one start in nine, 11 %.
 local batchTurn = 9
 
--- `place` is the set the lane stands in; `bucket` whose ring it is, if it is one.
-local function leavePlace(lane, place, bucket)
-  redis.call('ZREM', place, lane)
-  if bucket then touch(bucket) end
+-- A lane where it is found: {lane, about, place = the set it stands in, bucket = whose ring that is, if it is one}.
+local function leavePlace(found)
+  redis.call('ZREM', found.place, found.lane)
+  if found.bucket then touch(found.bucket) end
 end
 
 local function hasRoom(pool)
@@ -31,67 +31,59 @@ local function grant(about, call, bucket)
 end
 
 -- After the first calls of a lane have gone: to the place of its next, or away.
-local function moveUp(lane, about, texts, gone, place, bucket, ends)
-  redis.call('LPOP', laneKey(lane), gone)
-  if gone == #texts then
-    leavePlace(lane, place, bucket)
-    dropLane(lane)
-  elseif bucket then
-    leavePlace(lane, place, bucket)
-    lineUp(lane, about, ends)
-  else
-    lineUp(lane, about, ends)
-  end
+local function moveUp(found, texts, gone, ends)
+  redis.call('LPOP', laneKey(found.lane), gone)
+  local isOver = gone == #texts
+  if isOver or found.bucket then leavePlace(found) end
+  if isOver then dropLane(found.lane) else lineUp(found.lane, found.about, ends) end
 end
 
 -- The first call of a lane waits for `met`: leaves the lane where that is found.
-local function putAside(lane, about, met, place, bucket)
-  if met.bucket ~= bucket then
-    leavePlace(lane, place, bucket)
-    joinRing(lane, about, met)
+local function putAside(found, met)
+  if met.bucket ~= found.bucket then
+    leavePlace(found)
+    joinRing(found.lane, found.about, met)
   elseif met.at then
-    redis.call('ZADD', tag .. ':later', met.at, bucket)
+    redis.call('ZADD', tag .. ':later', met.at, met.bucket)
   end
 end
 
 -- Grants the first call of a lane, and those behind it that would go before what stands at `before`.
-local function grantFirst(lane, about, texts, call, place, bucket, before)
-  local granted, gone, ends = 0, 0
+local function grantFirst(found, texts, call, before)
+  local about, gone, ends = found.about, 0, nil
   repeat
-    if grant(about, call, bucket) then
-      granted = granted + 1
-      ends = countStart(about, (startTag(about)))
-    end
+    if grant(about, call, found.bucket) then ends = countStart(about, (startTag(about))) end
     gone = gone + 1
     call = gone < #texts - 1 and ends and ends < before and hasRoom(about.p) and parseCall(texts[gone + 1])
   until not call or obstacleOf(about, call)
-  moveUp(lane, about, texts, gone, place, bucket, ends)
-  return granted
+  moveUp(found, texts, gone, ends)
+  return ends ~= nil
 end
 
 -- Grants the next calls of a lane, or puts the lane where it is found when what it waits for comes.
 local function tryLane(lane, place, bucket, before)
   local about = aboutLane(lane)
+  local found = {lane = lane, about = about, place = place, bucket = bucket}
   local texts = about and redis.call('LRANGE', laneKey(lane), 0, before and maxRun or 1)
   if not texts or #texts == 0 then
-    leavePlace(lane, place, bucket)
+    leavePlace(found)
     if about then dropLane(lane) end
-    return 0
+    return false
   end
   local call = parseCall(texts[1])
   local met = obstacleOf(about, call, bucket)
   if met and met.refuse then
     if promote(about.p, call.key) then refuse(about.p, call, met) end
-    moveUp(lane, about, texts, 1, place, bucket)
+    moveUp(found, texts, 1)
   elseif met then
-    putAside(lane, about, met, place, bucket)
+    putAside(found, met)
   elseif hasRoom(about.p) then
-    return grantFirst(lane, about, texts, call, place, bucket, before or 0)
+    return grantFirst(found, texts, call, before or 0)
   elseif bucket then
-    leavePlace(lane, place, bucket)
+    leavePlace(found)
     lineUp(lane, about)
   end
-  return 0
+  return false
 end
 
 local function serveDue()
@@ -139,7 +131,7 @@ local function servePool(pool)
     if not first[1] then return end
     steps = steps - 1
     local before = not contended and tonumber(first[4] or 'inf') or nil
-    if not isTooGood(first[1], first[2], place) and tryLane(first[1], place, nil, before) > 0 and contended then
+    if not isTooGood(first[1], first[2], place) and tryLane(first[1], place, nil, before) and contended then
       poolOf(pool).turn = poolOf(pool).turn + 1
     end
   end
