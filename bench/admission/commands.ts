@@ -6,7 +6,7 @@ import { ask, completed, users } from './calls.ts';
 import type { Report } from './figures.ts';
 import { startFleet, type Fleet } from './fleet.ts';
 import { watchGrants } from './grants.ts';
-import { monitor } from './monitor.ts';
+import { monitor } from '../../test/support/redis-monitor.ts';
 import { startOthers, type OtherKind } from './others.ts';
 
 const callers = 20;

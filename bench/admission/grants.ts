@@ -1,4 +1,4 @@
-import { monitor } from './monitor.ts';
+import { monitor } from '../../test/support/redis-monitor.ts';
 import { startsName } from './tools.ts';
 
 /** What Redis shows of a call: it holds buckets from now on, or nothing any more, or its handler says that it has started. */

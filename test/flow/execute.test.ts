@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { defineTool, ToolError, Type } from '@callyard/worker';
+import { monitor } from '../support/redis-monitor.ts';
 import { principal, setup, signal, toolCall, type Callyard } from '../support/setup.ts';
 import { act } from '../support/tools.ts';
 
@@ -147,12 +148,11 @@ function shell(name: string, version: string) {
 
 /** Resolves when dispatchers have read the catalog so often. */
 async function catalogReads(yard: Callyard, count: number): Promise<void> {
-  const monitor = await yard.redis.duplicate().monitor();
+  const reached = signal();
   let reads = 0;
-  await new Promise<void>((resolve) => {
-    monitor.on('monitor', (_time: string, [command, key]: string[]) => {
-      if (command === 'zremrangebyscore' && key === yard.names.workers && ++reads === count) resolve();
-    });
+  const stop = await monitor(yard.redisUrl, (line) => {
+    if (line.includes(`"zremrangebyscore" "${yard.names.workers}"`) && ++reads === count) reached.resolve();
   });
-  monitor.disconnect();
+  await reached.promise;
+  stop();
 }

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { LimitRule } from '@callyard/shared/admission/limit-rules';
 import type { Outcome } from '@callyard/shared/call';
 import { defineTool, ToolError, Type, type PolicyInput } from '@callyard/worker';
+import { monitor } from '../support/redis-monitor.ts';
 import { principal, setup, signal, toolCall } from '../support/setup.ts';
 
 type Limits = NonNullable<PolicyInput['limits']>;
@@ -123,16 +124,16 @@ describe('a call that was granted', () => {
     });
     const worker = await yard.worker([stumbling]);
     const dispatcher = await yard.dispatcher();
-    const monitor = await yard.redis.duplicate().monitor();
     const books: string[] = [];
-    monitor.on('monitor', (_time: string, [command = '', key]: string[]) => {
-      if (key === `${yard.names.tag}:out:${worker.pool}`) books.push(command.toUpperCase());
+    const stop = await monitor(yard.redisUrl, (line) => {
+      const [, command] = /"(\w+)"/.exec(line) ?? [];
+      if (line.includes(`"${yard.names.tag}:out:${worker.pool}"`)) books.push(command ?? '');
     });
     const { outcomes } = await dispatcher.execute([toolCall('stumbling')], { principal });
     expect(outcomes[0]).toMatchObject({ status: 'completed', attempts: 2 });
     await expect.poll(() => books.filter((command) => command === 'HDEL').length).toBe(2);
     expect(books.filter((command) => command === 'HSET')).toHaveLength(2); // one grant for each attempt
-    monitor.disconnect();
+    stop();
   });
 });
 

@@ -1,6 +1,6 @@
 import { createDispatcher, toAnthropicTool, toChatTool, toolNames } from '@callyard/dispatcher';
 import { loadConfig } from '@callyard/shared/config';
-import { nearest } from '@callyard/shared/nearest';
+import { didYouMean } from '@callyard/shared/nearest';
 import { loadTools, type Manifest } from '@callyard/worker';
 import { renderTable } from './table.ts';
 import { UsageError } from './usage-error.ts';
@@ -27,11 +27,8 @@ export async function toolsShowCommand(wanted: string, { tools }: { tools?: stri
   const manifests = await manifestsFrom(tools);
   const manifest = manifests.find(({ name }) => name === wanted);
   if (!manifest) {
-    const close = nearest(
-      wanted,
-      manifests.map(({ name }) => name),
-    );
-    throw new UsageError(`no tool ${wanted}${close === undefined ? '' : `; did you mean ${close}?`}`);
+    const names = manifests.map(({ name }) => name);
+    throw new UsageError(`no tool ${wanted}${didYouMean(wanted, names)}`);
   }
   const names = toolNames([manifest.name]);
   const { name, version, description, category, schemaHash, policy } = manifest;

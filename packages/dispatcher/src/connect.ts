@@ -47,8 +47,8 @@ export async function connectDispatcher(dispatcher: string, options: DispatcherO
   const own = { ...(ownLimits && { limits: ownLimits }), ...(ownWeights && { weights: ownWeights }) };
   const config: DispatcherConfig = { ...configDefaults('dispatcher'), ...given };
   const log = (ownLog ?? createLogger({ name: 'callyard-dispatcher', level: config.logLevel })).child({ dispatcher });
-  const file = config.limitsFile === '' ? undefined : loadLimitRules(config.limitsFile);
-  const rules = readLimitRules({ limits: file?.limits ?? [], weights: file?.weights ?? {}, ...own });
+  const file = config.limitsFile === '' ? {} : loadLimitRules(config.limitsFile);
+  const rules = readLimitRules({ ...file, ...own });
   const names = createNames(config.prefix);
   const redis = await openRedis({ url: config.redisUrl, name: `callyard-dispatcher:${dispatcher}`, log });
   const subscriber = connectRedis({ url: config.redisUrl, name: `callyard-dispatcher:${dispatcher}:notices`, log });
@@ -59,8 +59,8 @@ export async function connectDispatcher(dispatcher: string, options: DispatcherO
   const live = watchLiveTools(redis, names);
   const stopFollowing = await followCatalog(live, subscriber, names.catalogChannel, config.sweepMs, log);
   const limits = { rules, fairShare: config.fairShare, maxArgumentBytes: config.maxArgumentBytes };
-  const calls = new Calls({ ...config, queues, ledger, gather, live, clock, log, dispatcher, limits });
   const parts = { redis, names, queues, ledger, gather, live, clock, log, dispatcher, limits };
+  const calls = new Calls({ ...config, ...parts });
   return {
     model,
     config,

@@ -1,6 +1,6 @@
 import Type, { type Static, type TObject } from 'typebox';
 import { Compile } from 'typebox/compile';
-import { nearest } from './nearest.ts';
+import { didYouMean } from './nearest.ts';
 import { longestTimerMs } from './policy.ts';
 
 /* One TypeBox object per process. `env` names the variable a field is read from; options passed in code have the same
@@ -201,10 +201,7 @@ function unknownNames(env: NodeJS.ProcessEnv): string[] {
   const foreign = ['CALLYARD_DATA_DIR'];
   return Object.keys(env)
     .filter((name) => name.startsWith('CALLYARD_') && !known.includes(name) && !foreign.includes(name))
-    .map((name) => {
-      const close = nearest(name, known);
-      return `${name}: unknown${close === undefined ? '' : `; did you mean ${close}?`}`;
-    });
+    .map((name) => `${name}: unknown${didYouMean(name, known)}`);
 }
 
 /** A lock must outlive the checks that look for lost ones, or calls are taken from workers that live. */

@@ -1,5 +1,5 @@
 import { Job, Queue, type IRedisTransaction } from 'bullmq';
-import { admissionCall } from './admission/admission-call.ts';
+import { admissionCall, type AdmissionCall } from './admission/admission-call.ts';
 import { createAdmission, enterArguments, enterScript } from './admission/admission.ts';
 import { batchByTick } from './batch.ts';
 import type { Envelope } from './call.ts';
@@ -49,8 +49,9 @@ export function createCallQueues(redis: Redis, names: Names): CallQueues {
   const admission = createAdmission(redis, names);
   enterScript.define(redis);
 
-  const entering = (enter: string[]) => (transaction: IRedisTransaction) =>
-    void transaction.runCommand(enterScript.name, [1, names.tag, ...enter]);
+  const enter = (transaction: IRedisTransaction, pool: string, calls: readonly AdmissionCall[]): void => {
+    void transaction.runCommand(enterScript.name, [1, names.tag, ...enterArguments(pool, calls, 'new')]);
+  };
 
   const open = (pool: string) => {
     const queue = new Queue(names.queue(pool), {
@@ -62,7 +63,7 @@ export function createCallQueues(redis: Redis, names: Names): CallQueues {
     const addBulk = async (jobs: CallJob[]): Promise<void[]> => {
       const admitted = jobs.flatMap(({ envelope }) => admissionCall(envelope, pool) ?? []);
       if (admitted.length === 0) await queue.addBulk(jobs.map(toBullJob));
-      else await transact(queue, jobs, entering(enterArguments(pool, admitted, 'new')));
+      else await transact(queue, jobs, (transaction) => enter(transaction, pool, admitted));
       return [];
     };
     const batched = batchByTick(addBulk, maxBulk);
@@ -83,7 +84,7 @@ export function createCallQueues(redis: Redis, names: Names): CallQueues {
       }
       const admitted = admissionCall(job.envelope, pool);
       return transact(queue, [job], (transaction) => {
-        if (admitted) entering(enterArguments(pool, [admitted], 'new'))(transaction);
+        if (admitted) enter(transaction, pool, [admitted]);
         transaction.runCommand('set', [key, next, 'PX', ttlMs]);
       });
     },

@@ -1,6 +1,6 @@
-import { nearest } from './nearest.ts';
+import { didYouMean, nearest } from './nearest.ts';
 import { compileSchema, type JsonSchema, type SchemaError } from './schema.ts';
-import { schemaAt, valueAt } from './schema-ref.ts';
+import { schemaAt, unescaped, valueAt } from './schema-ref.ts';
 
 /** One thing that is wrong with a value, said so that whoever wrote the value can mend it. */
 export interface Problem {
@@ -88,12 +88,9 @@ function describe(error: SchemaError, { value, schema }: Checked): Problem[] {
 
 const parentOf = (pointer: string): string => pointer.slice(0, pointer.lastIndexOf('/'));
 
-const unescaped = (key: string): string => key.replaceAll('~1', '/').replaceAll('~0', '~');
-
 function unknownKey(key: string, schema: unknown): string {
   const { properties } = (schema ?? {}) as JsonSchema;
-  const close = nearest(key, Object.keys(properties ?? {}));
-  return `unknown ${clip(key)}${close === undefined ? '' : `; did you mean ${close}?`}`;
+  return `unknown ${clip(key)}${didYouMean(key, Object.keys(properties ?? {}))}`;
 }
 
 function expected(allowed: readonly unknown[], types: readonly string[], got: unknown): string {

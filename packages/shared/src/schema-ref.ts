@@ -1,10 +1,15 @@
 import type { JsonSchema } from './schema.ts';
 
-/** What a JSON Pointer (RFC 6901) leads to, or undefined. */
-export const valueAt = (root: unknown, pointer: string): unknown => pointer.split('/').slice(1).reduce(childOf, root);
+/** A key as it is, of one as a JSON Pointer writes it. */
+export const unescaped = (key: string): string => key.replaceAll('~1', '/').replaceAll('~0', '~');
 
-function childOf(node: unknown, key: string): unknown {
-  const name = key.replaceAll('~1', '/').replaceAll('~0', '~');
+/** The keys of a JSON Pointer (RFC 6901). */
+export const keysOf = (pointer: string): string[] => pointer.split('/').slice(1).map(unescaped);
+
+/** What a JSON Pointer leads to, or undefined. */
+export const valueAt = (root: unknown, pointer: string): unknown => keysOf(pointer).reduce(childOf, root);
+
+function childOf(node: unknown, name: string): unknown {
   return typeof node === 'object' && node !== null && Object.hasOwn(node, name)
     ? (node as JsonSchema)[name]
     : undefined;
@@ -13,10 +18,7 @@ function childOf(node: unknown, key: string): unknown {
 /** The subschema at a pointer; unlike `valueAt` it follows every `$ref` on the way, and the last. */
 export const schemaAt = (root: JsonSchema, pointer: string): unknown =>
   followRef(
-    pointer
-      .split('/')
-      .slice(1)
-      .reduce((node, key) => childOf(followRef(node, root), key), root as unknown),
+    keysOf(pointer).reduce((node, key) => childOf(followRef(node, root), key), root as unknown),
     root,
   );
 

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import Schema from 'typebox/schema';
 import { Settings } from 'typebox/system';
 
@@ -30,10 +30,8 @@ export function canonicalJson(value: unknown): string {
   );
 }
 
-/** 16 hex digits of SHA-256: enough to tell versions of a schema apart, short enough for every envelope. */
-export function schemaHash(schema: unknown): string {
-  return createHash('sha256').update(canonicalJson(schema)).digest('hex').slice(0, 16);
-}
+/** 16 hex digits of SHA-256: enough to tell schemas, manifests and limits apart, short enough for every envelope. */
+export const contentHash = (value: unknown): string => hash('sha256', canonicalJson(value)).slice(0, 16);
 
 const compiled = new WeakMap<object, CompiledSchema>();
 

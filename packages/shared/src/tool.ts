@@ -1,12 +1,11 @@
-import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
 import { valid } from 'semver';
 import type { Static, TSchema } from 'typebox';
 import { costPointerProblems } from './admission/cost-pointer.ts';
-import { nearest } from './nearest.ts';
+import { didYouMean } from './nearest.ts';
 import { readPolicy, type Policy, type PolicyInput } from './policy.ts';
 import type { Principal } from './principal.ts';
-import { canonicalJson, schemaHash, type JsonSchema } from './schema.ts';
+import { contentHash, type JsonSchema } from './schema.ts';
 import { checkSchema } from './schema-check.ts';
 
 /** A tool as everybody but its worker sees it: plain JSON. */
@@ -106,7 +105,7 @@ export function defineTool<const P extends TSchema | JsonSchema>(definition: Too
     description,
     ...(category === undefined ? {} : { category }),
     parameters: parameters as JsonSchema,
-    schemaHash: schemaHash(parameters),
+    schemaHash: contentHash(parameters),
     policy,
   };
   return { manifest: frozen(manifest), handler, fallback, module };
@@ -152,10 +151,8 @@ const isFallback = (value: unknown): boolean =>
   (typeof value === 'object' && value !== null && 'tool' in value && typeof value.tool === 'string');
 
 function unknownKey(key: string): string {
-  const close = nearest(key, definitionKeys);
-  return `unknown ${key}${close === undefined ? '' : `; did you mean ${close}?`}`;
+  return `unknown ${key}${didYouMean(key, definitionKeys)}`;
 }
 
 /** Identifies a manifest by everything in it. */
-export const manifestHash = (manifest: Manifest): string =>
-  createHash('sha256').update(canonicalJson(manifest)).digest('hex').slice(0, 16);
+export const manifestHash = (manifest: Manifest): string => contentHash(manifest);

@@ -5,7 +5,7 @@ import { CircuitState, circuitBreaker, ConsecutiveBreaker, DelegateBackoff, hand
 import type { Logger } from 'pino';
 import { Interruption, type Breakers } from './attempt.ts';
 import { classifyError, isServiceFailure } from './classify.ts';
-import { when } from './refusal.ts';
+import { tryAgain } from './refusal.ts';
 
 type Circuit = <T>(attempt: () => Promise<T>) => Promise<T>;
 
@@ -89,5 +89,5 @@ async function unwrapped<T>(end: Promise<End<T>>): Promise<T> {
 }
 
 function circuitOpen(retryAfterMs: number): CallError {
-  return new CallError('circuit_open', failures.circuit_open.forModel + when(retryAfterMs), { retryAfterMs });
+  return new CallError('circuit_open', failures.circuit_open.forModel + tryAgain(retryAfterMs), { retryAfterMs });
 }

@@ -8,7 +8,7 @@ export class UpstreamBlocked extends CallError {
   constructor(retryAfterMs: number | undefined) {
     super(
       'rate_limited',
-      failures.rate_limited.forModel + when(retryAfterMs),
+      failures.rate_limited.forModel + tryAgain(retryAfterMs),
       retryAfterMs === undefined ? {} : { retryAfterMs },
     );
   }
@@ -19,7 +19,7 @@ export function refusal({ refused, bucket, afterMs, left }: Refusal, { limits }:
   const limit = limits.find((one) => one.bucket === bucket);
   const retryAfterMs = afterMs === undefined ? undefined : Math.max(0, afterMs);
   if (reasonOfBucket(bucket) === 'retry_after' && refused === 'rate_limited') return new UpstreamBlocked(retryAfterMs);
-  const message = [whatIsUsedUp(limit, left) ?? failures[refused].forModel, when(retryAfterMs)].join('');
+  const message = [whatIsUsedUp(limit, left) ?? failures[refused].forModel, tryAgain(retryAfterMs)].join('');
   return new CallError(refused, message, {
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     details: { ...(limit && { per: limit.per }), ...(left === undefined ? {} : { left }) },
@@ -33,5 +33,5 @@ function whatIsUsedUp(limit: Envelope['limits'][number] | undefined, left: numbe
   return `The quota of ${most} in ${windowMs / 1_000} s for ${whose} has ${left} left, and this call takes ${limit.cost}.`;
 }
 
-export const when = (retryAfterMs: number | undefined): string =>
+export const tryAgain = (retryAfterMs: number | undefined): string =>
   retryAfterMs === undefined ? '' : ` Try again in ${Math.ceil(retryAfterMs / 1_000)} s.`;

@@ -1,6 +1,6 @@
-import { nearest } from '../nearest.ts';
+import { didYouMean } from '../nearest.ts';
 import type { JsonSchema } from '../schema.ts';
-import { followRef } from '../schema-ref.ts';
+import { followRef, keysOf } from '../schema-ref.ts';
 import type { Limit } from './limit.ts';
 
 /** Costs of a tool's own limits that its arguments can never have. What a schema leaves open is taken. */
@@ -13,10 +13,9 @@ export function costPointerProblems(limits: readonly Limit[], parameters: JsonSc
 
 function pointerProblem(pointer: string, parameters: JsonSchema): string | undefined {
   let schema: unknown = parameters;
-  for (const segment of pointer.split('/').slice(1)) {
-    const name = segment.replaceAll('~1', '/').replaceAll('~0', '~');
+  for (const name of keysOf(pointer)) {
     const inner = childSchema(followRef(schema, parameters), name);
-    if ('missing' in inner) return `${pointer} leads to no argument${hint(name, inner.missing)}`;
+    if ('missing' in inner) return `${pointer} leads to no argument${didYouMean(name, inner.missing)}`;
     schema = inner.schema;
   }
   const types = typesOf(followRef(schema, parameters));
@@ -42,9 +41,4 @@ const openingKeywords = ['anyOf', 'oneOf', 'allOf', 'if', 'dependentSchemas', 'p
 function typesOf(schema: unknown): string[] {
   const type = typeof schema === 'object' && schema !== null ? (schema as JsonSchema).type : undefined;
   return type === undefined ? [] : ([type].flat() as string[]);
-}
-
-function hint(name: string, known: readonly string[]): string {
-  const close = nearest(name, known);
-  return close === undefined ? '' : `; did you mean ${close}?`;
 }

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import Type from 'typebox';
+import { Value } from 'typebox/value';
 import { problemsOf } from '../schema-problems.ts';
 import { limitProblems, limitProperties } from './limit.ts';
 
@@ -39,7 +40,7 @@ export class LimitRulesError extends Error {
 
 /** @throws LimitRulesError */
 export function readLimitRules(data: unknown): LimitRules {
-  const filled = isObject(data) ? { limits: [], weights: {}, ...data } : data;
+  const filled = Value.Default(LimitRules, Value.Clone(data));
   const problems = problemsOf(filled, LimitRules).map(({ pointer, problem }) => `${pointer || '/'}: ${problem}`);
   if (problems.length > 0) throw new LimitRulesError(listed(problems));
   const rules = filled as LimitRules;
@@ -57,8 +58,6 @@ export function loadLimitRules(file: string): LimitRules {
     throw new LimitRulesError(`the limits in ${file} cannot be used: ${why}`, { cause: error });
   }
 }
-
-const isObject = (data: unknown): data is object => typeof data === 'object' && data !== null && !Array.isArray(data);
 
 const listed = (problems: readonly string[]): string =>
   `wrong limits:\n${problems.map((one) => `  ${one}`).join('\n')}`;

@@ -1,6 +1,5 @@
-import { hash } from 'node:crypto';
 import type { Principal } from '../principal.ts';
-import { canonicalJson } from '../schema.ts';
+import { contentHash } from '../schema.ts';
 import type { Limit } from './limit.ts';
 import { costOf } from './limit-cost.ts';
 import type { LimitRule, LimitRules } from './limit-rules.ts';
@@ -84,8 +83,7 @@ function bucketsOf(limit: Limit, { tool, principal: { owner, userId } }: Limited
   if (found) return found;
   if (ofLimit.size >= maxKnown) ofLimit.clear();
   const { per, rate, concurrency, quota } = limit;
-  const id = (kind: string, figures: unknown) =>
-    `${kind}:${hash('sha256', canonicalJson([kind, per, who, figures])).slice(0, 16)}`;
+  const id = (kind: string, figures: unknown) => `${kind}:${contentHash([kind, per, who, figures])}`;
   const made = {
     rate: id('r', rate && { burst: rate.limit, ...rate }),
     concurrency: id('c', concurrency),
