@@ -1,19 +1,11 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { LLMock } from '@copilotkit/aimock';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { callyard } from '../support/callyard-command.ts';
+import { folderWith } from '../support/temporary-folder.ts';
 
 const examples = fileURLToPath(new URL('../../examples/tools', import.meta.url));
-
-async function folderWith(files: Record<string, string>): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'callyard-test-'));
-  onTestFinished(() => rm(folder, { recursive: true, force: true }));
-  await Promise.all(Object.entries(files).map(([name, text]) => writeFile(join(folder, name), text)));
-  return folder;
-}
 
 describe('callyard', () => {
   it('names the flag it does not know and the nearest one', async () => {

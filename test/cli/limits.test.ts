@@ -1,11 +1,10 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { LimitsReport } from '@callyard/dispatcher';
 import { defineTool, Type } from '@callyard/worker';
 import { callyard } from '../support/callyard-command.ts';
 import { principal, setup, toolCall } from '../support/setup.ts';
+import { folderWith } from '../support/temporary-folder.ts';
 
 async function yardWithWeather() {
   const yard = await setup();
@@ -30,12 +29,7 @@ async function yardWithWeather() {
   return { call, run };
 }
 
-async function limitsFile(text: string): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'callyard-test-'));
-  onTestFinished(() => rm(folder, { recursive: true, force: true }));
-  await writeFile(join(folder, 'limits.json'), text);
-  return join(folder, 'limits.json');
-}
+const limitsFile = async (text: string) => join(await folderWith({ 'limits.json': text }), 'limits.json');
 
 describe('callyard limits', () => {
   it('tells what is left, in words and as JSON', async () => {

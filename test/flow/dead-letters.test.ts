@@ -6,6 +6,14 @@ import { all, atOnce, brittle, endsOf, letDie, letDieMs } from '../support/dead.
 import { defineTool, Type } from '@callyard/worker';
 import { principal, setup, signal, toolCall } from '../support/setup.ts';
 
+/** One worker with a tool that fails until it is mended. */
+async function brittleYard() {
+  const yard = await setup();
+  const { tool, ran, mend } = brittle();
+  await yard.worker([tool]);
+  return { yard, ran, mend, dispatcher: await yard.dispatcher() };
+}
+
 describe('dead letters', () => {
   it('are listed with what happened, newest first, and redacted', async () => {
     const yard = await setup();
@@ -54,10 +62,7 @@ describe('dead letters', () => {
   });
 
   it('are retried as new calls with the same idempotency key, and nothing old changes', async () => {
-    const yard = await setup();
-    const { tool, ran, mend } = brittle();
-    await yard.worker([tool]);
-    const dispatcher = await yard.dispatcher();
+    const { yard, ran, mend, dispatcher } = await brittleYard();
     const [dead] = await letDie(yard, dispatcher, 1);
     const key = dead?.key ?? '';
     const before = await yard.redis.get(yard.names.outcome(key));
@@ -77,10 +82,7 @@ describe('dead letters', () => {
   });
 
   it('that fail again are letters of their own, which stand for the first', async () => {
-    const yard = await setup();
-    const { tool, ran, mend } = brittle();
-    await yard.worker([tool]);
-    const dispatcher = await yard.dispatcher();
+    const { yard, ran, mend, dispatcher } = await brittleYard();
     const [dead] = await letDie(yard, dispatcher, 1);
     const key = dead?.key ?? '';
     expect(await endsOf(dispatcher.deadLetters.retry({ keys: [key] }, atOnce))).toEqual(['failed']);
@@ -193,10 +195,7 @@ describe('dead letters', () => {
   });
 
   it('are retried at the rate that was asked for, and only shown in a dry run', async () => {
-    const yard = await setup();
-    const { tool, ran, mend } = brittle();
-    await yard.worker([tool]);
-    const dispatcher = await yard.dispatcher();
+    const { yard, ran, mend, dispatcher } = await brittleYard();
     await letDie(yard, dispatcher, 5);
     mend();
     const dry = await all(dispatcher.deadLetters.retry({ all: true }, { dryRun: true }));

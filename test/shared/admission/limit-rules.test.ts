@@ -1,18 +1,11 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { LimitRulesError, loadLimitRules, readLimitRules } from '@callyard/shared/admission/limit-rules';
+import { folderWith } from '../../support/temporary-folder.ts';
 
 const rule = { per: ['user'], concurrency: 2, for: { role: 'free', owner: 'acme', user: 'mia', tool: 'weather' } };
 
-async function fileWith(text: string): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'callyard-test-'));
-  onTestFinished(() => rm(folder, { recursive: true, force: true }));
-  const file = join(folder, 'limits.json');
-  await writeFile(file, text);
-  return file;
-}
+const fileWith = async (text: string) => join(await folderWith({ 'limits.json': text }), 'limits.json');
 
 describe('rules of limits', () => {
   it('are taken as they are written, both parts optional', () => {
