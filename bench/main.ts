@@ -1,16 +1,20 @@
-/* npm run bench -- [turns|memory|admission] [--runs 5] [--only 6,8] [--json] */
+/* npm run bench -- [turns|memory|admission|cancel|runs] [--runs 5] [--only 6,8] [--json] */
 import { parseArgs } from 'node:util';
 import { givenRedisUrl } from '@callyard/shared/config';
 import { startLocalRedis } from '../packages/cli/src/local-redis/index.ts';
 import type { BenchOptions } from './options.ts';
 import { benchAdmission } from './admission/admission.ts';
+import { benchCancel } from './cancel/cancel.ts';
 import { benchMemory } from './memory/memory.ts';
+import { benchRuns } from './runs/runs.ts';
 import { benchTurns } from './turns/turns.ts';
 
 const benches: Record<string, (options: BenchOptions) => Promise<void>> = {
   turns: benchTurns,
   memory: benchMemory,
   admission: benchAdmission,
+  runs: benchRuns,
+  cancel: benchCancel,
 };
 
 const { values, positionals } = parseArgs({

@@ -5,7 +5,7 @@ import { environmentWith } from '@callyard/shared/config';
 import { createLogger } from '@callyard/shared/log';
 import { createNames, type Names } from '@callyard/shared/names';
 import { Redis } from 'ioredis';
-import { startWorkers, type WorkerProcess } from '../../packages/cli/src/worker-processes.ts';
+import { startProcesses, type ServingProcess } from '../../packages/cli/src/processes.ts';
 import { toolNames } from './tools.ts';
 
 /** Worker processes of the bench, and dispatchers that send to them, in an installation of their own. */
@@ -14,11 +14,11 @@ export interface Fleet {
   readonly redis: Redis;
   readonly names: Names;
   readonly prefix: string;
-  readonly workers: WorkerProcess[];
+  readonly workers: ServingProcess[];
   /** one more worker process, through another way to Redis if one is given */
-  add(redisUrl?: string): Promise<WorkerProcess>;
+  add(redisUrl?: string): Promise<ServingProcess>;
   /** kill -9; resolves when it is gone */
-  kill(worker: WorkerProcess): Promise<void>;
+  kill(worker: ServingProcess): Promise<void>;
   dispatcher(options?: DispatcherOptions): Promise<Dispatcher>;
   /** Resolves when this many calls wait in lanes. */
   hasWaiting(count: number): Promise<void>;
@@ -49,16 +49,16 @@ export async function startFleet(redisUrl: string, options: FleetOptions = {}): 
   const prefix = `bench-admission-${process.pid}-${++fleets}`;
   const redis = new Redis(redisUrl);
   const names = createNames(prefix);
-  const workers: WorkerProcess[] = [];
+  const workers: ServingProcess[] = [];
   const dispatchers: Dispatcher[] = [];
-  const add = async (url = redisUrl): Promise<WorkerProcess> => {
+  const add = async (url = redisUrl): Promise<ServingProcess> => {
     const own = { REDIS_URL: url, CALLYARD_PREFIX: prefix, CALLYARD_LOG_LEVEL: 'error' };
     const env = environmentWith({ ...own, CALLYARD_CONCURRENCY: String(slots), ...settings });
-    const [worker] = await startWorkers(1, { script: new URL('./worker.ts', import.meta.url), args: [], env });
-    workers.push(worker as WorkerProcess);
-    return worker as WorkerProcess;
+    const [worker] = await startProcesses(1, { script: new URL('./worker.ts', import.meta.url), args: [], env });
+    workers.push(worker as ServingProcess);
+    return worker as ServingProcess;
   };
-  const kill = async (worker: WorkerProcess): Promise<void> => {
+  const kill = async (worker: ServingProcess): Promise<void> => {
     workers.splice(workers.indexOf(worker), 1);
     worker.process.kill('SIGKILL');
     if (worker.process.exitCode === null && worker.process.signalCode === null) await once(worker.process, 'exit');

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { LLMock } from '@copilotkit/aimock';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import type { ModelDelta } from '../../packages/dispatcher/src/model.ts';
 import { openaiChat } from '../../packages/dispatcher/src/models/openai-chat.ts';
 import { apiKey, chunk, done, endpoint, sendError, sendStream, sendWhole } from '../support/chat-endpoint.ts';
 import { asking } from '../support/model-suite.ts';
@@ -39,6 +40,31 @@ describe('asking again', () => {
     expect(message).toEqual({ role: 'assistant', content: 'done' });
     expect(printed).not.toHaveBeenCalled();
     expect(bodies).toHaveLength(2);
+  });
+
+  it('tells that the text of a broken answer is void, and nothing of one that brought no text', async () => {
+    const deltas: ModelDelta[] = [];
+    const half = [chunk({ content: 'It ' }), chunk({ content: 'rai' })].join('');
+    const { model } = await endpoint((response, attempt) => {
+      if (attempt === 1) return void (begin(response, half), response.end());
+      if (attempt < 4) return sendError(response, 503, { 'retry-after-ms': '1' });
+      sendStream(response, chunk({ content: 'It snows.' }), chunk({}, 'stop'));
+    });
+    await model().ask(asking({ onDelta: (delta) => void deltas.push(delta) }));
+    expect(deltas).toEqual([{ text: 'It ' }, { text: 'rai' }, { restart: true }, { text: 'It snows.' }]);
+  });
+
+  it('tells text while the rest of the answer is still on its way', async () => {
+    const [sent, told] = [Promise.withResolvers<ServerResponse>(), Promise.withResolvers<void>()];
+    const { model } = await endpoint((response) => {
+      begin(response, chunk({ content: 'It ' }));
+      sent.resolve(response);
+    });
+    const answer = model().ask(asking({ onDelta: () => told.resolve() }));
+    const response = await sent.promise;
+    await told.promise;
+    response.end([chunk({ content: 'rains.' }), chunk({}, 'stop'), 'data: [DONE]\n\n'].join(''));
+    expect((await answer).message.content).toBe('It rains.');
   });
 
   const unfinished = '{"choices":[{"message":{"role":"assistant","content":"half"}}]}';

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { scriptedModel } from '../../packages/dispatcher/src/models/scripted.ts';
+import type { ModelDelta } from '../../packages/dispatcher/src/model.ts';
 import { asking, modelSuite } from '../support/model-suite.ts';
 
 modelSuite('scripted', {
@@ -24,6 +25,13 @@ describe('a script of lines', () => {
     expect(responses.map(({ message }) => message.content)).toEqual(['one', 'two']);
     expect(responses[0]).toMatchObject({ model: 'parrot', usage: { inputTokens: 0, outputTokens: 0 } });
     expect(model.requests.map(({ turn }) => turn)).toEqual([0, 1]);
+  });
+
+  it('is told word by word', async () => {
+    const model = scriptedModel([line(' It rains  in\nOslo. ')]);
+    const deltas: ModelDelta[] = [];
+    await model.ask(asking({ onDelta: (delta) => void deltas.push(delta) }));
+    expect(deltas).toEqual([{ text: ' It ' }, { text: 'rains  ' }, { text: 'in\n' }, { text: 'Oslo. ' }]);
   });
 
   it('says which line is missing when it is over', async () => {

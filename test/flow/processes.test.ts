@@ -107,7 +107,7 @@ describe('worker processes', () => {
     const [victim] = await workerProcesses(yard, 1);
     const dispatcher = await yard.dispatcher({ unservedMs: 300 });
     const starts = await watchStarts(yard);
-    const running = dispatcher.execute([toolCall('isolated_block')], { principal, key: 'spin', timeoutMs: 1_500 });
+    const running = dispatcher.execute([toolCall('isolated_block')], { principal, key: 'spin', timeoutMs: 15_000 });
     await starts.reach(1);
     starts.stop();
     const [key = ''] = await yard.redis.keys(`{${yard.prefix}:0}:starts:*`);

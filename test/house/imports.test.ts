@@ -37,7 +37,10 @@ describe('imports', () => {
     expect(packageFiles.length).toBeGreaterThan(60);
     const worker = codeFiles.find(({ path }) => path === 'packages/worker/src/worker.ts');
     expect(worker?.imports).toContainEqual({ target: 'bullmq', values: ['Worker'] });
-    expect(worker?.imports).toContainEqual({ target: 'packages/shared/src/redis.ts', values: ['openRedis'] });
+    expect(worker?.imports).toContainEqual({
+      target: 'packages/shared/src/redis.ts',
+      values: ['connectRedis', 'openRedis'],
+    });
     const text = [
       "import first, { second as other, type Third } from '../b.ts';",
       "import type { Fourth } from 'x';",

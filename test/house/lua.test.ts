@@ -3,6 +3,21 @@ import { expectKept, textFiles, type Check } from './source-files.ts';
 
 const scripts = textFiles.filter(({ path }) => path.endsWith('.lua'));
 
+/** `unpack(ARGV, 3)` and a loop from 3 take `3…`; `unpack(ARGV, 2 * i - 1, 2 * i)` takes each in between. */
+function spelledOut(code: string): string {
+  return code
+    .replace(/for i = (\d+), #ARGV\b[^]*?\n *end\b/g, (loop, first) =>
+      loop.replace(/ARGV\[i(?: \+ 1)?\]|unpack\(ARGV, i, i \+ \d\)/g, `ARGV[${first}…]`),
+    )
+    .replace(/unpack\(ARGV, (\d+)\)/g, 'ARGV[$1…]')
+    .replace(/unpack\(ARGV, (\d+) \* i - (\d+), \1 \* i \+ (\d+)\)/g, (_, times, before, after) =>
+      Array.from({ length: Number(before) + Number(after) + 1 }, (_entry, nth) => {
+        const offset = nth - Number(before);
+        return `ARGV[${times}i${offset > 0 ? '+' : ''}${offset === 0 ? '' : offset}]`;
+      }).join(' '),
+    );
+}
+
 /** The header is the comment a script begins with. Indexes are compared as `2i-1`, however they are written. */
 function uses(text: string) {
   const [header = '', ...rest] = text.split(']]\n');
@@ -12,7 +27,7 @@ function uses(text: string) {
         index.replace(/[\s*]/g, ''),
       ),
     );
-  const code = rest.join(']]\n');
+  const code = spelledOut(rest.join(']]\n'));
   return { code, of: (table: string) => ({ documented: indexes(header, table), used: indexes(code, table) }) };
 }
 
@@ -65,6 +80,9 @@ describe('Lua scripts', () => {
       ['open-1.lua', '--[[\n  KEYS[1] outcome\n  ARGV[1] ttl\n]]\nredis.call("GET", KEYS[1])'],
       ['open-1.lua', 'redis.call("GET", KEYS[1])'],
       ['open-2n.lua', '--[[\n  KEYS[2i] lock\n]]\nredis.call("GET", KEYS[2 * i - 1])'],
+      ['open-1.lua', '--[[\n  ARGV[2…] texts\n]]\nredis.call("DEL", unpack(ARGV, 3))'],
+      ['open-1.lua', '--[[\n  ARGV[2…] texts\n]]\nfor i = 3, #ARGV do\n  call(ARGV[i])\nend'],
+      ['open-1.lua', '--[[\n  ARGV[2i] text\n]]\ncall(unpack(ARGV, 2 * i - 1, 2 * i + 1))'],
     ]);
   });
 });

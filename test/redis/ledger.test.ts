@@ -82,7 +82,7 @@ describe('ledger', () => {
   it('announces a burst in one notice to each dispatcher, large outcomes by their key', async () => {
     const { ledger, redis, names } = await ledgerOf();
     const subscriber = redis.duplicate();
-    const heard: { channel: string; notice: (Outcome | string)[] }[] = [];
+    const heard: { channel: string; notice: unknown[] }[] = [];
     const both = Promise.withResolvers<void>();
     subscriber.on('message', (channel: string, message: string) => {
       heard.push({ channel, notice: parseNotice(message) });

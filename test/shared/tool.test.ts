@@ -164,6 +164,13 @@ describe('defining a tool', () => {
     ['an unknown key', { polcy: {} }, 'tool crm.orders/find@1.2.0: unknown polcy; did you mean policy?'],
     ['no description', { description: ' ' }, 'description: the model needs one'],
     ['no handler', { handler: undefined }, 'handler: not a function'],
+    ['an approval that is neither', { needsApproval: false }, 'needsApproval: neither true nor a function'],
+    ['an approver of nothing', { policy: { approval: {} } }, 'policy/approval: says who approves, but there is no'],
+    [
+      'a wrong approver',
+      { needsApproval: true, policy: { approval: { requires: [''] } } },
+      'policy/approval/requires/0',
+    ],
     [
       'a wrong type in the schema',
       { parameters: { type: 'object', properties: { a: { type: 'strin' } } } },

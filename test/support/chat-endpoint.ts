@@ -30,9 +30,10 @@ export async function endpoint(answer: ChatAnswer) {
     server.closeAllConnections();
   });
   const { port } = server.address() as AddressInfo;
+  const baseURL = `http://127.0.0.1:${port}/v1`;
   const model = (options: Partial<OpenaiChatOptions> = {}) =>
-    openaiChat({ model: 'gpt-x', apiKey, baseURL: `http://127.0.0.1:${port}/v1`, ...options });
-  return { model, bodies };
+    openaiChat({ model: 'gpt-x', apiKey, baseURL, ...options });
+  return { model, bodies, baseURL };
 }
 
 /** One event of a stream. */

@@ -1,7 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { defineTool } from '@callyard/shared/tool';
 import Type from 'typebox';
-import type { AssistantMessage, Model, ModelRequest, ToolCall } from '../../packages/dispatcher/src/model.ts';
+import type {
+  AssistantMessage,
+  Model,
+  ModelDelta,
+  ModelRequest,
+  ToolCall,
+} from '../../packages/dispatcher/src/model.ts';
 
 /** How the suite makes the models it asks. */
 export interface ModelStand {
@@ -61,6 +67,17 @@ export function modelSuite(name: string, stand: ModelStand): void {
       expect(stop).toBe('answer');
       expect(Object.keys(usage).toSorted()).toEqual(['inputTokens', 'outputTokens']);
       expect(Object.values(usage).every(Number.isInteger)).toBe(true);
+    });
+
+    it(`${name}: tells the text of its answer as it comes, and nothing of one without text`, async () => {
+      const content = 'Rain  until\nnoon, says the æther. ';
+      const deltas: ModelDelta[] = [];
+      const onDelta = (delta: ModelDelta) => void deltas.push(delta);
+      await (await say({ role: 'assistant', content })).ask(asking({ onDelta }));
+      expect(deltas.map((delta) => ('text' in delta ? delta.text : 'restart')).join('')).toBe(content);
+      deltas.length = 0;
+      await (await say({ role: 'assistant', content: null, tool_calls: calls })).ask(asking({ onDelta }));
+      expect(deltas).toEqual([]);
     });
 
     it(`${name}: proposes calls in order, with their ids, the tools' own names and the text of their arguments`, async () => {

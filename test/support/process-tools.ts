@@ -33,6 +33,34 @@ export const nap = defineTool({
   },
 });
 
+/** Where a test finds the calls of `hold` that were aborted: a list of `key code`. */
+const abortsKey = `{${prefix}:0}:aborts`;
+
+export const hold = defineTool({
+  name: 'hold',
+  version: '1.0.0',
+  description: 'Runs until it is aborted, and tells why it was',
+  parameters: Type.Object({}),
+  policy: { timeoutMs: 60_000 },
+  async handler(_args, ctx) {
+    await note(ctx);
+    await new Promise<void>((resolve) => {
+      if (ctx.signal.aborted) resolve();
+      ctx.signal.addEventListener('abort', () => resolve());
+    });
+    await redis.rpush(abortsKey, `${ctx.idempotencyKey} ${(ctx.signal.reason as { code?: string }).code}`);
+  },
+});
+
+export const holdOnce = defineTool({
+  name: 'hold_once',
+  version: '1.0.0',
+  description: 'Runs until it is aborted, at most once',
+  parameters: Type.Object({}),
+  policy: { timeoutMs: 60_000, effects: 'at-most-once' },
+  handler: hold.handler as never,
+});
+
 export const longNapFirst = defineTool({
   name: 'long_nap_first',
   version: '1.0.0',
@@ -66,6 +94,19 @@ export const napOnce = defineTool({
   parameters: Ms,
   policy: { timeoutMs: 60_000, effects: 'at-most-once' },
   handler: nap.handler as never,
+});
+
+export const guarded = defineTool({
+  name: 'guarded',
+  version: '1.0.0',
+  description: 'Starts when a person approves it, and at most once',
+  parameters: Type.Object({}),
+  policy: { effects: 'at-most-once' },
+  needsApproval: true,
+  async handler(_args, ctx) {
+    await note(ctx);
+    return { pid: process.pid };
+  },
 });
 
 export const block = defineTool({

@@ -26,7 +26,10 @@ const lines = (file: string): string[] => readFileSync(file, 'utf8').trim().spli
 
 export const recordedCases = (): RecordedCase[] => lines(bfcl).map((line) => JSON.parse(line) as RecordedCase);
 
+export const recordedConversations = (): RecordedConversation['messages'][] =>
+  lines(airline).map((line) => (JSON.parse(line) as RecordedConversation).messages);
+
 export const recordedResults = (): string[] =>
-  lines(airline)
-    .flatMap((line) => (JSON.parse(line) as RecordedConversation).messages)
+  recordedConversations()
+    .flat()
     .flatMap(({ role, content }) => (role === 'tool' && content !== null ? [content] : []));

@@ -4,8 +4,14 @@ import { onTestFinished } from 'vitest';
 /** A way to Redis that breaks where a test says. */
 export interface RedisProxy {
   url: string;
-  /** From now on: the n-th command still reaches Redis, its answer reaches nobody, and every connection is cut. */
-  cutAfter(count: number): void;
+  /**
+   * From now on: the n-th command, of those that match a pattern, still reaches Redis, its answer reaches nobody, and every
+   * connection is cut.
+   */
+  cutAfter(count: number, pattern?: RegExp): void;
+  /** The same, and no connection is taken until `revive`: whoever uses it is as good as dead. */
+  dieAfter(count: number, pattern?: RegExp): void;
+  revive(): void;
   /** commands since `cutAfter` */
   seen(): number;
   /** whether it has cut */
@@ -17,10 +23,14 @@ export async function redisProxy(redisUrl: string): Promise<RedisProxy> {
   const pairs = new Set<[client: Socket, redis: Socket]>();
   let seen = 0;
   let limit = Number.POSITIVE_INFINITY;
+  let counted = /(?:)/;
+  let diesThen = false;
+  let isDead = false;
 
   /** Redis reads what it got before it sees the end. */
   function cut(): void {
     limit = Number.POSITIVE_INFINITY;
+    isDead = diesThen;
     for (const [client, redis] of pairs) {
       redis.unpipe(client);
       client.destroy();
@@ -29,7 +39,14 @@ export async function redisProxy(redisUrl: string): Promise<RedisProxy> {
     pairs.clear();
   }
 
+  function watchFor(count: number, pattern = /(?:)/): void {
+    seen = 0;
+    counted = pattern;
+    limit = count;
+  }
+
   const server = createServer((client) => {
+    if (isDead) return void client.on('error', () => {}).destroy();
     const redis = connect(Number(port), hostname);
     const pair: [Socket, Socket] = [client, redis];
     pairs.add(pair);
@@ -46,7 +63,7 @@ export async function redisProxy(redisUrl: string): Promise<RedisProxy> {
       for (const command of split(chunk)) {
         if (client.destroyed) return;
         redis.write(command);
-        seen += 1;
+        if (counted.test(command.toString('latin1'))) seen += 1;
         if (seen >= limit) cut();
       }
     });
@@ -58,9 +75,17 @@ export async function redisProxy(redisUrl: string): Promise<RedisProxy> {
   });
   return {
     url: `redis://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    cutAfter(count) {
-      seen = 0;
-      limit = count;
+    cutAfter(count, pattern) {
+      diesThen = false;
+      watchFor(count, pattern);
+    },
+    dieAfter(count, pattern) {
+      diesThen = true;
+      watchFor(count, pattern);
+    },
+    revive() {
+      isDead = false;
+      limit = Number.POSITIVE_INFINITY;
     },
     seen: () => seen,
     hasCut: () => !Number.isFinite(limit),

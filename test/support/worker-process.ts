@@ -1,5 +1,5 @@
 import { onTestFinished } from 'vitest';
-import { startWorkers, type WorkerProcess } from '../../packages/cli/src/worker-processes.ts';
+import { startProcesses, type ServingProcess } from '../../packages/cli/src/processes.ts';
 import { environmentWith } from '@callyard/shared/config';
 import type { Callyard } from './setup.ts';
 
@@ -20,9 +20,9 @@ export async function workerProcesses(
   count: number,
   settings: Record<string, string> = {},
   tools = './process-tools.ts',
-): Promise<WorkerProcess[]> {
+): Promise<ServingProcess[]> {
   const own = { REDIS_URL: yard.redisUrl, CALLYARD_PREFIX: yard.prefix, ...quickProfile, ...settings };
-  const workers = await startWorkers(count, {
+  const workers = await startProcesses(count, {
     script: main,
     args: ['worker', '--tools', new URL(tools, import.meta.url).pathname],
     env: environmentWith(own),
@@ -33,8 +33,26 @@ export async function workerProcesses(
   return workers;
 }
 
+/** Dispatcher processes that drive durable runs with a played model, see played-model.ts; ended with the test. */
+export async function dispatcherProcesses(
+  yard: Callyard,
+  count: number,
+  settings: Record<string, string> = {},
+): Promise<ServingProcess[]> {
+  const own = { REDIS_URL: yard.redisUrl, CALLYARD_PREFIX: yard.prefix, CALLYARD_SWEEP_MS: '100', ...quickProfile };
+  const dispatchers = await startProcesses(count, {
+    script: new URL('./run-dispatcher.ts', import.meta.url),
+    args: [],
+    env: environmentWith({ ...own, CALLYARD_UNSERVED_MS: '5000', ...settings }),
+  });
+  onTestFinished(() => {
+    for (const { process: child } of dispatchers) child.kill('SIGKILL');
+  });
+  return dispatchers;
+}
+
 /** Resolves when the process is gone. */
-export function ended({ process: child }: WorkerProcess): Promise<number | null> {
+export function ended({ process: child }: ServingProcess): Promise<number | null> {
   if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve(child.exitCode);
   return new Promise((resolve) => child.once('exit', resolve));
 }

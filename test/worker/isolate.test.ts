@@ -27,6 +27,7 @@ const run = (mode: string, { tool = alone, pipe, signal = new AbortController().
     idempotencyKey: 'k',
     attempt: 2,
     conversationId: undefined,
+    progress: () => {},
   });
 
 const isAlive = (pid: number): boolean => {

@@ -1,11 +1,9 @@
-import { createDispatcher, DeadLetterError, type DeadLetter, type DeadLetters } from '@callyard/dispatcher';
-import { loadConfig } from '@callyard/shared/config';
-import { createLogger } from '@callyard/shared/log';
+import { DeadLetterError, type DeadLetter, type DeadLetters } from '@callyard/dispatcher';
 import { filterFrom, selectionFrom, type FilterOptions } from './dead-options.ts';
 import { retryAndCount, type RetryCounts, type RetrySettings } from './dead-retry-counts.ts';
 import { renderTable } from './table.ts';
-import { startTracing } from './telemetry.ts';
 import { UsageError } from './usage-error.ts';
+import { withDispatcher } from './with-dispatcher.ts';
 
 interface Json {
   json?: boolean;
@@ -64,17 +62,10 @@ export function deadDropCommand(keys: string[], { json, ...options }: FilterOpti
 }
 
 async function withLetters(work: (letters: DeadLetters) => Promise<void>): Promise<void> {
-  const config = loadConfig('dispatcher');
-  const log = createLogger({ name: 'callyard-dead', level: 'silent' });
-  const dispatcher = await createDispatcher({ ...config, log });
-  const tracing = startTracing('callyard-dead', config);
   try {
-    await work(dispatcher.deadLetters);
+    await withDispatcher('callyard-dead', ({ deadLetters }) => work(deadLetters));
   } catch (error) {
     throw error instanceof DeadLetterError ? new UsageError(error.message) : error;
-  } finally {
-    await dispatcher.close();
-    await tracing.shutdown();
   }
 }
 

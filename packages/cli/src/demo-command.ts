@@ -1,13 +1,14 @@
 import { fileURLToPath } from 'node:url';
-import { createDispatcher, openaiChat, scriptedModel, type Dispatcher, type Model } from '@callyard/dispatcher';
+import { createDispatcher, scriptedModel, type Dispatcher, type Model } from '@callyard/dispatcher';
 import { environmentWith, givenRedisUrl, loadConfig } from '@callyard/shared/config';
 import { createLogger } from '@callyard/shared/log';
 import { renderCalls, renderConversation, renderTrace, type PlayedScene } from './demo/report.ts';
 import { scenes, scriptedLine, type Scene } from './demo/scenes.ts';
 import { startLocalRedis } from './local-redis/index.ts';
+import { modelFromEnvironment } from './models.ts';
 import { startOtlpReceiver } from './otlp-receiver.ts';
 import { startTracing } from './telemetry.ts';
-import { startWorkers, stopWorkers } from './worker-processes.ts';
+import { startProcesses, stopProcesses } from './processes.ts';
 
 const log = (line: string) => console.log(line);
 
@@ -26,7 +27,7 @@ export async function demoCommand({ javascriptRedis = false }: { javascriptRedis
   const receiver = await startOtlpReceiver();
   const tracing = startTracing('callyard-demo', { ...config, otlpEndpoint: receiver.endpoint });
   const env = environmentWith({ REDIS_URL: redis.url, OTEL_EXPORTER_OTLP_ENDPOINT: receiver.endpoint });
-  const workers = await startWorkers(2, { script: main, args: ['worker', '--tools', toolsFolder], env });
+  const workers = await startProcesses(2, { script: main, args: ['worker', '--tools', toolsFolder], env });
   log(`Workers: ${workers.map(({ id }) => id).join(', ')}\n`);
   const dispatcher = await createDispatcher({
     ...config,
@@ -35,22 +36,20 @@ export async function demoCommand({ javascriptRedis = false }: { javascriptRedis
   });
   try {
     const played = await playAll(dispatcher);
-    await stopWorkers(workers);
+    await stopProcesses(workers);
     await tracing.shutdown();
     log(`${renderCalls(played)}\n\n${renderTrace(played, receiver.spans)}`);
   } finally {
     await dispatcher.close();
-    await stopWorkers(workers);
+    await stopProcesses(workers);
     receiver.stop();
     await redis.stop();
   }
 }
 
 async function playAll(dispatcher: Dispatcher): Promise<PlayedScene[]> {
-  const { apiKey, baseUrl, model } = loadConfig('model');
-  const real =
-    apiKey === '' ? undefined : openaiChat({ apiKey, model, ...(baseUrl === '' ? {} : { baseURL: baseUrl }) });
-  log(real ? `Model: ${model}\n` : 'Model: scripted (set OPENAI_API_KEY to ask a real one)\n');
+  const real = modelFromEnvironment();
+  log(real ? `Model: ${real.name}\n` : 'Model: scripted (set OPENAI_API_KEY to ask a real one)\n');
   const played: PlayedScene[] = [];
   for (const scene of scenes) {
     const one = await play(scene, dispatcher, real ?? scriptedModel(scriptedLine(scene)));

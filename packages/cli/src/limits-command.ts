@@ -1,7 +1,7 @@
-import { createDispatcher, OfferError, type LimitsReport } from '@callyard/dispatcher';
-import { loadConfig } from '@callyard/shared/config';
+import { OfferError, type LimitsReport } from '@callyard/dispatcher';
 import { renderTable } from './table.ts';
 import { UsageError } from './usage-error.ts';
+import { withDispatcher } from './with-dispatcher.ts';
 
 export interface LimitsCommand {
   owner: string;
@@ -12,15 +12,14 @@ export interface LimitsCommand {
 /** `callyard limits USER [TOOL]`: what limits leave a user at this moment. */
 export async function limitsCommand(userId: string, tool: string | undefined, options: LimitsCommand): Promise<void> {
   const { owner, role: roles = [], json } = options;
-  const dispatcher = await createDispatcher({ ...loadConfig('dispatcher'), logLevel: 'silent' });
   try {
-    const report = await dispatcher.limits({ owner, userId, roles }, tool);
-    console.log(json ? JSON.stringify(report) : render(report));
+    await withDispatcher('callyard-limits', async (dispatcher) => {
+      const report = await dispatcher.limits({ owner, userId, roles }, tool);
+      console.log(json ? JSON.stringify(report) : render(report));
+    });
   } catch (error) {
     if (error instanceof OfferError || error instanceof TypeError) throw new UsageError(error.message);
     throw error;
-  } finally {
-    await dispatcher.close();
   }
 }
 

@@ -4,6 +4,7 @@ import { addDeadCommands } from './dead-program.ts';
 import { demoCommand } from './demo-command.ts';
 import { limitsCommand, type LimitsCommand } from './limits-command.ts';
 import { replayCommand, type ReplayCommand } from './replay-command.ts';
+import { addRunCommands } from './run-program.ts';
 import { toolsListCommand, toolsShowCommand } from './tools-command.ts';
 import { workerCommand } from './worker-command.ts';
 
@@ -55,6 +56,7 @@ export function createProgram(): Command {
     .option('--json', 'one JSON line')
     .action((user: string, tool: string | undefined, options: LimitsCommand) => limitsCommand(user, tool, options));
 
+  addRunCommands(program);
   addDeadCommands(program, positive);
 
   program

@@ -7,7 +7,7 @@ import { readCases } from './replay/cases.ts';
 import { replay, replayDamaged, type DamageSummary } from './replay/replay.ts';
 import type { ReplaySummary } from './replay/summary.ts';
 import { UsageError } from './usage-error.ts';
-import { startWorkers, stopWorkers } from './worker-processes.ts';
+import { startProcesses, stopProcesses } from './processes.ts';
 
 export interface ReplayCommand {
   tools?: string;
@@ -27,7 +27,7 @@ export async function replayCommand(file: string, options: ReplayCommand): Promi
   if (cases.length === 0) throw new UsageError(`${file} holds no case that can be replayed`);
   const config = loadConfig('dispatcher');
   const redis = await startLocalRedis({ url: givenRedisUrl(), log: (line) => console.error(line) });
-  const workers = await startWorkers(options.workers, {
+  const workers = await startProcesses(options.workers, {
     script: replayWorker,
     args: options.tools === undefined ? [file] : [file, options.tools],
     env: environmentWith({ REDIS_URL: redis.url }),
@@ -44,7 +44,7 @@ export async function replayCommand(file: string, options: ReplayCommand): Promi
   } finally {
     bar.end();
     await dispatcher.close();
-    await stopWorkers(workers);
+    await stopProcesses(workers);
     await redis.stop();
   }
 }

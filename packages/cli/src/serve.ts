@@ -1,4 +1,5 @@
-import type { WorkerConfig } from '@callyard/shared/config';
+import { createDispatcher, type Model } from '@callyard/dispatcher';
+import type { DispatcherConfig, WorkerConfig } from '@callyard/shared/config';
 import { createWorker, type Tool } from '@callyard/worker';
 import { startTracing } from './telemetry.ts';
 
@@ -7,18 +8,40 @@ const stuckExitCode = 75;
 
 /** Told to the process that started this one, once it serves. */
 export interface ServingMessage {
-  worker: string;
+  /** of the worker or the dispatcher */
+  id: string;
 }
 
 /** Runs a worker as the whole of this process: until a signal, or until its parent is gone. */
 export async function serve(config: WorkerConfig, tools: readonly Tool[]): Promise<void> {
   const tracing = startTracing('callyard-worker', config);
   const worker = await createWorker({ ...config, tools });
-  process.send?.({ worker: worker.id } satisfies ServingMessage);
-  const stop = () => void worker.close();
-  process.once('SIGTERM', stop).once('SIGINT', stop).once('disconnect', stop);
+  void stopAsked().then(() => worker.close());
+  tellParent(worker);
   const reason = await worker.stopped;
   await tracing.shutdown();
   // Handlers that ignore their abort would keep the process alive.
   process.exit(reason === 'stuck' ? stuckExitCode : 0);
+}
+
+/** Runs a dispatcher that drives durable runs as the whole of this process, as `serve` does a worker. */
+export async function serveRuns(config: DispatcherConfig, models: readonly Model[]): Promise<void> {
+  const tracing = startTracing('callyard-dispatcher', config);
+  const dispatcher = await createDispatcher({ ...config, models });
+  const asked = stopAsked();
+  tellParent(dispatcher);
+  await asked;
+  await dispatcher.close();
+  await tracing.shutdown();
+  // Models that ignore their abort would keep the process alive.
+  process.exit(0);
+}
+
+const tellParent = ({ id }: ServingMessage): void => void process.send?.({ id } satisfies ServingMessage);
+
+function stopAsked(): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const stop = () => resolve();
+  process.once('SIGTERM', stop).once('SIGINT', stop).once('disconnect', stop);
+  return promise;
 }

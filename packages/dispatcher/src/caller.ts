@@ -23,11 +23,13 @@ export interface CallerOptions extends OfferOptions {
 export function startFrame(
   runId: string,
   { principal, conversationId, timeoutMs, signal, class: jobClass = 'interactive' }: CallerOptions,
-  { clock, config }: Connected,
+  { clock, config, control }: Connected,
   takeover: boolean,
 ): { frame: RunFrame; end: () => void } {
   const ms = timeoutMs ?? config.runTimeoutMs;
-  const deadline = startDeadline(ms, signal);
+  // Should it not reach them, workers see at their next look into the ledger that the calls are settled.
+  const stopHandlers = () => void control.cancel(runId, clock.now()).catch(() => {});
+  const deadline = startDeadline(ms, signal, stopHandlers);
   const frame: RunFrame = {
     runId,
     conversationId,

@@ -1,27 +1,18 @@
 import { neverFits } from '@callyard/shared/admission/resolve-limits';
-import type { Envelope, Outcome, OutcomeError } from '@callyard/shared/call';
+import { callKey, type Envelope, type Outcome, type OutcomeError } from '@callyard/shared/call';
 import type { Clock } from '@callyard/shared/clock';
 import { failures } from '@callyard/shared/failure';
 import type { Ledger } from '@callyard/shared/ledger';
 import type { CallQueues } from '@callyard/shared/queue';
+import { finishedEvent } from '@callyard/shared/runs/run-event';
 import { startSendSpan } from '@callyard/shared/telemetry';
 import type { Logger } from 'pino';
 import { tooCostly, type LimitOptions } from './call-limits.ts';
 import { envelopeOf, outcomeHere, type RunFrame } from './envelope.ts';
-import type { Gather } from './gather.ts';
+import type { Expectation, Gather } from './gather.ts';
 import type { LiveTools } from './live-tools.ts';
 import type { ProposedCall } from './read-calls.ts';
-
-/** Why nobody waits for the calls of a run any more. */
-export class RunOver extends Error {
-  readonly code: 'deadline_exceeded' | 'cancelled';
-
-  constructor(code: RunOver['code']) {
-    super(failures[code].forModel);
-    this.name = 'RunOver';
-    this.code = code;
-  }
-}
+import { HoldEnd, RunOver } from './run-over.ts';
 
 export interface CallsOptions {
   queues: CallQueues;
@@ -48,6 +39,10 @@ interface Sent {
   unservedSince: number | undefined;
   /** while its job is on the way to Redis: a bulk of many may take longer than a sweep */
   isPlacing: boolean;
+  /** of a durable run: the hold under which this dispatcher may speak */
+  fence: string | undefined;
+  /** ends the waiting, as this dispatcher may not speak any more */
+  lose: (error: HoldEnd) => void;
 }
 
 /** Brings calls to workers and their outcomes back. */
@@ -63,8 +58,11 @@ export class Calls {
   }
 
   /** The calls of one turn at once, in one bulk; resolves with their outcomes in their order. */
-  run(frame: RunFrame, turn: number, proposed: readonly ProposedCall[]): Promise<Outcome[]> {
-    return Promise.all(proposed.map((call, index) => this.#runOne(frame, turn, index, call, proposed.length)));
+  async run(frame: RunFrame, turn: number, proposed: readonly ProposedCall[]): Promise<Outcome[]> {
+    const known = await this.#knownOutcomes(frame, turn, proposed.length);
+    return Promise.all(
+      proposed.map(async (call, index) => known[index] ?? this.#runOne(frame, turn, index, call, proposed.length)),
+    );
   }
 
   /** One after the other; with `stopAtFailure` the rest is cancelled after the first that did not complete. */
@@ -75,8 +73,9 @@ export class Calls {
     stopAtFailure: boolean,
   ): Promise<Outcome[]> {
     const outcomes: Outcome[] = [];
+    const known = await this.#knownOutcomes(frame, turn, proposed.length);
     for (const [index, call] of proposed.entries()) {
-      const outcome = await this.#runOne(frame, turn, index, call, proposed.length);
+      const outcome = known[index] ?? (await this.#runOne(frame, turn, index, call, proposed.length));
       outcomes.push(outcome);
       if (!stopAtFailure || outcome.status === 'completed') continue;
       const rest = this.refuse(frame, turn, proposed, notReached(outcome.call.name));
@@ -90,8 +89,21 @@ export class Calls {
     return proposed.map((call, index) => outcomeHere(this.#envelope(frame, turn, index, call, proposed.length), error));
   }
 
+  /** The calls of a run that are under way; undefined while one of them has no worker that could run it. */
+  underway(runId: string): string[] | undefined {
+    const sent = [...this.#underway].filter(({ envelope }) => envelope.runId === runId);
+    if (sent.some(({ pool, isPlacing }) => pool === undefined || isPlacing)) return undefined;
+    return sent.map(({ envelope }) => envelope.key);
+  }
+
   stop(): void {
     clearInterval(this.#timer);
+  }
+
+  /** Of a turn that was begun before: what came of its calls meanwhile. */
+  async #knownOutcomes({ runId, hold }: RunFrame, turn: number, count: number): Promise<(Outcome | undefined)[]> {
+    if (!hold?.sentTo) return [];
+    return this.#options.ledger.read(Array.from({ length: count }, (_, index) => callKey({ runId, turn, index })));
   }
 
   #envelope(frame: RunFrame, turn: number, index: number, proposed: ProposedCall, of: number): Envelope {
@@ -104,7 +116,8 @@ export class Calls {
     if ('error' in proposed) return this.#refuseOne(envelope, proposed.error);
     const beyond = neverFits(envelope.limits);
     if (beyond) return this.#refuseOne(envelope, tooCostly(beyond));
-    if (frame.signal.aborted) return outcomeHere(envelope, errorOf(frame.signal));
+    // One that was enqueued before is somewhere, and may have an outcome: it is settled and taken back.
+    if (frame.signal.aborted && !frame.hold?.sentTo?.has(index)) return outcomeHere(envelope, errorOf(frame.signal));
     return this.#send(frame, envelope);
   }
 
@@ -119,15 +132,27 @@ export class Calls {
 
   async #send(frame: RunFrame, envelope: Envelope): Promise<Outcome> {
     const { gather } = this.#options;
+    const { hold } = frame;
     const span = startSendSpan(envelope);
-    const { carrier, traceId } = span;
-    const sent: Sent = { envelope, carrier, traceId, pool: undefined, unservedSince: undefined, isPlacing: false };
-    const gathered = gather.expect(envelope.key, frame.takeover);
+    const lost = new AbortController();
+    const sent: Sent = {
+      envelope,
+      carrier: span.carrier,
+      traceId: span.traceId,
+      pool: hold?.sentTo?.get(envelope.index),
+      unservedSince: undefined,
+      isPlacing: false,
+      fence: hold?.fence,
+      lose: (error) => lost.abort(error),
+    };
+    const leave = hold && AbortSignal.any([hold.leave, lost.signal]);
+    const gathered = gather.expect(envelope.key, expectationOf(frame), leave);
+    gathered.catch(() => {}); // it may be left while its job is on the way
     const giveUp = () => this.#settle(sent, errorOf(frame.signal));
     this.#underway.add(sent);
     frame.signal.addEventListener('abort', giveUp, { once: true });
     try {
-      await this.#place(sent);
+      if (!frame.signal.aborted) await this.#place(sent);
       span.end(sent.pool);
       if (frame.signal.aborted) giveUp();
       return await gathered;
@@ -139,20 +164,29 @@ export class Calls {
 
   /** Enqueues the call in a pool that serves its tool; where there is none, the sweep tries again. */
   async #place(sent: Sent): Promise<void> {
-    const { live, queues, log } = this.#options;
-    const pool = live.route(sent.envelope.tool);
-    if (pool === undefined) return;
+    const { live, log } = this.#options;
+    // One that was enqueued before stays where it is: in two pools it could run twice.
+    const pool = sent.pool ?? live.route(sent.envelope.tool);
+    if (pool === undefined || !live.isLive(pool)) return;
     sent.isPlacing = true;
     try {
-      if (sent.envelope.takeover) await this.#clearWay(pool, sent.envelope.key);
-      await queues.add(pool, sent);
-      sent.pool = pool;
-      sent.unservedSince = undefined;
+      await this.#add(pool, sent);
     } catch (error) {
       log.error({ err: error, job_id: sent.envelope.key }, 'a call could not be enqueued; it is tried again');
     } finally {
       sent.isPlacing = false;
     }
+  }
+
+  async #add(pool: string, sent: Sent): Promise<void> {
+    if (sent.envelope.takeover) await this.#clearWay(pool, sent.envelope.key);
+    const added = await this.#options.queues.add(pool, sent);
+    if (added === 'added') {
+      sent.pool = pool;
+      sent.unservedSince = undefined;
+    } else if (added === 'cancelled') {
+      this.#settle(sent, { code: 'cancelled', message: failures.cancelled.forModel });
+    } else sent.lose(new HoldEnd(added));
   }
 
   /** A job that ended long ago, a dead letter say, would keep its key from running again once its outcome is forgotten. */
@@ -202,14 +236,23 @@ export class Calls {
     const settle = async (): Promise<void> => {
       const outcome = outcomeHere(envelope, error, sent.traceId);
       const ttlMs = Math.max(0, envelope.deadlineAt - clock.now()) + ledgerTtlMs;
-      const settled = await ledger.settle({ outcome, text: JSON.stringify(outcome), ttlMs, replyTo: '' }).done;
-      if (settled.kind !== 'stale') gather.settle(settled.outcome);
+      const run = sent.fence === undefined ? undefined : { id: envelope.runId, fence: sent.fence };
+      const event = run && finishedEvent(outcome);
+      const settled = await ledger.settle({ outcome, text: JSON.stringify(outcome), ttlMs, replyTo: '', run, event })
+        .done;
+      if (settled.kind === 'stale') return sent.lose(new HoldEnd('stale'));
+      gather.settle(settled.outcome);
       if (sent.pool !== undefined) await queues.withdraw(sent.pool, envelope);
     };
     settle().catch((failure: unknown) =>
       log.error({ err: failure, job_id: envelope.key }, 'a call could not be settled'),
     );
   }
+}
+
+function expectationOf({ takeover, hold }: RunFrame): Expectation {
+  if (!takeover) return 'new';
+  return hold ? 'taken-over' : 'attached';
 }
 
 function errorOf(signal: AbortSignal): OutcomeError {

@@ -1,105 +1,135 @@
+import type { BudgetRule } from '@callyard/shared/budget';
+import {
+  loadLimitRules,
+  readLimitRules,
+  type LimitRule,
+  type LimitRules,
+} from '@callyard/shared/admission/limit-rules';
 import { startClock, type Clock } from '@callyard/shared/clock';
 import { configDefaults, type DispatcherConfig } from '@callyard/shared/config';
-import { createAdmission, type Admission } from '@callyard/shared/admission/admission';
-import { createLedger } from '@callyard/shared/ledger';
+import type { RunNotice } from '@callyard/shared/ledger';
 import { createLogger } from '@callyard/shared/log';
-import { loadLimitRules, readLimitRules, type LimitRule } from '@callyard/shared/admission/limit-rules';
-import { createNames } from '@callyard/shared/names';
-import { createCallQueues, type CallQueues } from '@callyard/shared/queue';
-import { connectRedis, openRedis } from '@callyard/shared/redis';
+import { createNames, type Names } from '@callyard/shared/names';
+import { connectRedis, openRedis, type Redis } from '@callyard/shared/redis';
 import type { Logger } from 'pino';
+import { createApprovals, type Approvals } from './approvals.ts';
 import type { LimitOptions } from './call-limits.ts';
 import { Calls } from './calls.ts';
 import { createDeadLetters, type DeadLetters } from './dead-letters.ts';
+import { watchRunEnds, type RunWaits } from './durable/run-waits.ts';
+import { followCatalog } from './follow-catalog.ts';
 import { startGather } from './gather.ts';
 import { watchLiveTools, type LiveTools } from './live-tools.ts';
 import type { Model } from './model.ts';
+import type { ChooseTool } from './offer.ts';
+import { Runs } from './runs.ts';
+import { openStores, type Stores } from './stores.ts';
 
 /** Everything has the default of shared/config.ts. */
 export interface DispatcherOptions extends Partial<DispatcherConfig> {
   /** asked by runs that bring none of their own */
   model?: Model;
+  /** further ones, which durable runs may ask for by name */
+  models?: readonly Model[];
   /** default: those of `limitsFile`, or none beside what tools declare */
   limits?: readonly LimitRule[];
+  /** what runs may take; default: those of `limitsFile`, or none */
+  budgets?: readonly BudgetRule[];
+  /** whether a tool is offered in a turn of any run, beside what the run itself selects; default: all are */
+  chooseTools?: ChooseTool;
   /** role → share of its users against those of others; default 1 each */
   weights?: Readonly<Record<string, number>>;
   /** default: JSON lines on standard output */
   log?: Logger;
 }
 
-/** A dispatcher's parts, connected to Redis. */
-export interface Connected {
+/** What a dispatcher was given. */
+interface Settings {
   /** asked by runs that bring none of their own */
   model: Model | undefined;
+  /** all of them, by name */
+  models: ReadonlyMap<string, Model>;
   config: DispatcherConfig;
+  rules: LimitRules;
+  chooseTools: ChooseTool | undefined;
+  log: Logger;
+}
+
+/** A dispatcher's parts, connected to Redis. */
+export interface Connected extends Settings, Stores {
+  names: Names;
+  redis: Redis;
+  /** a connection of its own: a subscriber can do nothing else */
+  subscriber: Redis;
   clock: Clock;
   live: LiveTools;
-  queues: CallQueues;
-  admission: Admission;
   limits: LimitOptions;
   calls: Calls;
+  runWaits: RunWaits;
+  approvals: Approvals;
   deadLetters: DeadLetters;
   close(): Promise<void>;
 }
 
 export async function connectDispatcher(dispatcher: string, options: DispatcherOptions): Promise<Connected> {
-  const { model, log: ownLog, limits: ownLimits, weights: ownWeights, ...given } = options;
-  const own = { ...(ownLimits && { limits: ownLimits }), ...(ownWeights && { weights: ownWeights }) };
-  const config: DispatcherConfig = { ...configDefaults('dispatcher'), ...given };
-  const log = (ownLog ?? createLogger({ name: 'callyard-dispatcher', level: config.logLevel })).child({ dispatcher });
-  const file = config.limitsFile === '' ? {} : loadLimitRules(config.limitsFile);
-  const rules = readLimitRules({ ...file, ...own });
+  const settings = readOptions(dispatcher, options);
+  const { config, models, log, rules, chooseTools } = settings;
   const names = createNames(config.prefix);
   const redis = await openRedis({ url: config.redisUrl, name: `callyard-dispatcher:${dispatcher}`, log });
   const subscriber = connectRedis({ url: config.redisUrl, name: `callyard-dispatcher:${dispatcher}:notices`, log });
   const clock = await startClock(redis);
-  const queues = createCallQueues(redis, names);
-  const ledger = createLedger(redis, names);
-  const gather = await startGather({ subscriber, names, ledger, dispatcher, sweepMs: config.sweepMs, log });
+  const stores = openStores(redis, names, clock, config);
+  const { queues, runsQueue, ledger, store } = stores;
+  const runWaits = watchRunEnds(store, dispatcher, config.sweepMs, log);
+  let runs: Runs | undefined;
+  const onRun = (notice: RunNotice): void => {
+    if (notice.is === 'ended') runWaits.onEnded(notice.run);
+    else runs?.onNotice(notice);
+  };
+  const gather = await startGather({ subscriber, names, ledger, dispatcher, sweepMs: config.sweepMs, onRun, log });
+  subscriber.on('ready', () => {
+    runWaits.lookAgain();
+    runs?.lookAgain();
+  });
   const live = watchLiveTools(redis, names);
   const stopFollowing = await followCatalog(live, subscriber, names.catalogChannel, config.sweepMs, log);
   const limits = { rules, fairShare: config.fairShare, maxArgumentBytes: config.maxArgumentBytes };
-  const parts = { redis, names, queues, ledger, gather, live, clock, log, dispatcher, limits };
+  const parts = { redis, subscriber, names, ...stores, gather, live, clock, log, dispatcher, limits };
   const calls = new Calls({ ...config, ...parts });
+  if (models.size > 0 && config.maxRuns > 0) runs = new Runs({ ...parts, config, calls, models, chooseTools });
   return {
-    model,
-    config,
-    clock,
-    live,
-    queues,
-    admission: createAdmission(redis, names),
-    limits,
+    ...settings,
+    ...parts,
+    runWaits,
     calls,
+    approvals: createApprovals(parts, config),
     deadLetters: createDeadLetters(parts, config),
     async close() {
+      await runs?.close();
+      runWaits.stop();
       stopFollowing();
       calls.stop();
       gather.stop();
       clock.stop();
       await queues.close();
+      await runsQueue.close();
       subscriber.disconnect();
       redis.disconnect();
     },
   };
 }
 
-/** Reads the catalog at every announcement, and now and then for those who died without one. */
-async function followCatalog(
-  live: LiveTools,
-  subscriber: ReturnType<typeof connectRedis>,
-  channel: string,
-  everyMs: number,
-  log: Logger,
-): Promise<() => void> {
-  const refresh = () => {
-    live.refresh().catch((error: unknown) => log.warn({ err: error }, 'the catalog could not be read'));
+function readOptions(dispatcher: string, options: DispatcherOptions): Settings {
+  const { model, models = [], log, limits, budgets, weights, chooseTools, ...given } = options;
+  const config: DispatcherConfig = { ...configDefaults('dispatcher'), ...given };
+  const file = config.limitsFile === '' ? {} : loadLimitRules(config.limitsFile);
+  const own = { ...(limits && { limits }), ...(budgets && { budgets }), ...(weights && { weights }) };
+  return {
+    model,
+    models: new Map([...(model ? [model] : []), ...models].map((one) => [one.name, one])),
+    config,
+    rules: readLimitRules({ ...file, ...own }),
+    chooseTools,
+    log: (log ?? createLogger({ name: 'callyard-dispatcher', level: config.logLevel })).child({ dispatcher }),
   };
-  subscriber.on('message', (from: string) => {
-    if (from === channel) refresh();
-  });
-  await subscriber.subscribe(channel);
-  await live.refresh();
-  const timer = setInterval(refresh, everyMs);
-  timer.unref();
-  return () => clearInterval(timer);
 }

@@ -49,7 +49,7 @@ export function describeLetter(job: DeadJob, last: LastRetry | undefined, redact
     tool: { name, version, range },
     principal,
     ...(conversationId === undefined ? {} : { conversationId }),
-    arguments: redact(parsed(envelope.call.arguments)),
+    arguments: redact(argumentsIn(envelope.call.arguments)),
     error: { code, message: String(redact(message)) },
     enqueuedAt,
     startedAt,
@@ -75,7 +75,8 @@ const describeRetry = ({ mark: { key }, state, code }: LastRetry): NonNullable<D
 /** Read without OpenTelemetry, which knows no format of a context where nothing traces. */
 const traceIdIn = (carrier = ''): string | undefined => /"traceparent":"\w+-([0-9a-f]{32})-/.exec(carrier)?.[1];
 
-function parsed(text: string): unknown {
+/** What the model wrote: as JSON, or the text where it is none. */
+export function argumentsIn(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {

@@ -19,7 +19,7 @@ export function outcomeOfRetry(envelope: Envelope, pool: string, parts: DeadPart
     Math.min(leftMs, longestTimerMs),
   );
   timer.unref();
-  return gather.expect(envelope.key, true).finally(() => clearTimeout(timer));
+  return gather.expect(envelope.key, 'attached').finally(() => clearTimeout(timer));
 }
 
 /** Settles a retry that nobody waited for, such as that of a pool that died, and says how it stands. */

@@ -1,4 +1,4 @@
-import { RunOver } from './calls.ts';
+import { RunOver } from './run-over.ts';
 
 /** The one bound over everything a run does: its time, and its caller's wish to stop. */
 export interface Deadline {
@@ -11,17 +11,24 @@ export interface Deadline {
 /** Node fires timers beyond this at once, so a run of weeks is bounded by it: 24.8 days. */
 const maxTimerMs = 2 ** 31 - 1;
 
-export function startDeadline(ms: number, cancel?: AbortSignal): Deadline {
+/** `onCancel` is called when the caller cancels on the way. */
+export function startDeadline(ms: number, cancel?: AbortSignal, onCancel?: () => void): Deadline {
   const controller = new AbortController();
-  const timer = setTimeout(() => controller.abort(new RunOver('deadline_exceeded')), Math.min(ms, maxTimerMs));
-  const onCancel = () => controller.abort(new RunOver('cancelled'));
-  if (cancel?.aborted) onCancel();
-  cancel?.addEventListener('abort', onCancel, { once: true });
+  const expire = () => controller.abort(new RunOver('deadline_exceeded'));
+  if (ms <= 0) expire();
+  const timer = setTimeout(expire, Math.min(ms, maxTimerMs));
+  const end = () => controller.abort(new RunOver('cancelled'));
+  const onAbort = () => {
+    onCancel?.();
+    end();
+  };
+  if (cancel?.aborted) end();
+  cancel?.addEventListener('abort', onAbort, { once: true });
   return {
     signal: controller.signal,
     clear() {
       clearTimeout(timer);
-      cancel?.removeEventListener('abort', onCancel);
+      cancel?.removeEventListener('abort', onAbort);
     },
   };
 }

@@ -13,8 +13,23 @@ export interface RunFrame {
   deadlineAt: number;
   /** set where the keys may have been used before: the ledger is asked first */
   takeover: boolean;
+  /** set for a run that another dispatcher could go on with */
+  hold?: Hold;
   /** aborts with `RunOver` at the deadline or at a cancel */
   signal: AbortSignal;
+}
+
+/** What a dispatcher has of a durable run while it drives it. */
+export interface Hold {
+  fence: string;
+  /** aborts when this dispatcher is to go no further: nothing is settled then, somebody else goes on */
+  leave: AbortSignal;
+  /** Throws where that has happened, or must have: a process that was stopped for long finds its lock has lapsed. */
+  assertOurs(): void;
+  /** where the calls of a turn that was taken over were enqueued, by index */
+  sentTo?: ReadonlyMap<number, string>;
+  /** whether somebody reads the events of the run */
+  isWatched(): boolean;
 }
 
 /** Writes the job data of a call. A call that is refused at once has an envelope too, for its outcome. */
@@ -25,7 +40,7 @@ export function envelopeOf(
   sending: Pick<Envelope, 'replyTo' | 'enqueuedAt'>,
   limits: LimitOptions,
 ): Envelope {
-  const { runId, conversationId, principal, deadlineAt, takeover } = frame;
+  const { runId, conversationId, principal, deadlineAt, takeover, hold } = frame;
   const { id, function: call } = proposed.call;
   const key = callKey({ runId, turn, index });
   const tool = 'tool' in proposed ? proposed.tool : undefined;
@@ -50,6 +65,8 @@ export function envelopeOf(
     ...(tool ? admissionFields(tool.manifest, principal, call.arguments, limits) : { limits: [] }),
     idempotencyKey: key,
     ...(takeover ? { takeover } : {}),
+    ...(hold ? { durable: true } : {}),
+    ...(hold?.isWatched() ? { watched: true } : {}),
     deadlineAt,
     ...sending,
   };

@@ -1,4 +1,4 @@
-import { parseNotice, type Ledger } from '@callyard/shared/ledger';
+import { parseNotice, type Ledger, type RunNotice } from '@callyard/shared/ledger';
 import type { Outcome } from '@callyard/shared/call';
 import type { Names } from '@callyard/shared/names';
 import type { Redis } from '@callyard/shared/redis';
@@ -21,16 +21,21 @@ export interface GatherOptions {
   /** this dispatcher, as workers reply to it */
   dispatcher: string;
   sweepMs: number;
+  /** told what becomes of durable runs */
+  onRun?: (notice: RunNotice) => void;
   log: Logger;
 }
+
+/** What is known of a call that is waited for: a run taken over may have its outcome already, an attached one gets no notice. */
+export type Expectation = 'new' | 'taken-over' | 'attached';
 
 /**
  * Collects outcomes as workers announce them. Notices may be lost: the ledger is the truth, and it is read on every
  * reconnect and in a sweep that looks ever more rarely for calls that take long.
  */
 export interface Gather {
-  /** Resolves with the outcome of a call. `maybeSettled` looks into the ledger soon, not only at the next sweep. */
-  expect(key: string, maybeSettled: boolean): Promise<Outcome>;
+  /** Resolves with the outcome of a call; rejects with the reason of `leave` when that aborts. */
+  expect(key: string, what: Expectation, leave?: AbortSignal): Promise<Outcome>;
   /** Hands in an outcome found elsewhere. */
   settle(outcome: Outcome): void;
   stop(): void;
@@ -38,20 +43,20 @@ export interface Gather {
 
 interface Expected {
   /** whoever waits: a key that is asked for twice runs once */
-  resolve: ((outcome: Outcome) => void)[];
+  waiting: Set<(outcome: Outcome) => void>;
   nextReadAt: number;
   pauseMs: number;
   maxPauseMs: number;
 }
 
 export async function startGather(options: GatherOptions): Promise<Gather> {
-  const { subscriber, names, ledger, dispatcher, sweepMs, log } = options;
+  const { subscriber, names, ledger, dispatcher, sweepMs, onRun, log } = options;
   const expected = new Map<string, Expected>();
 
   const settle = (outcome: Outcome): void => {
     const entry = expected.get(outcome.key);
     expected.delete(outcome.key);
-    for (const resolve of entry?.resolve ?? []) resolve(outcome);
+    for (const resolve of entry?.waiting ?? []) resolve(outcome);
   };
 
   const readBack = async (keys: readonly string[]): Promise<void> => {
@@ -81,6 +86,7 @@ export async function startGather(options: GatherOptions): Promise<Gather> {
     const large: string[] = [];
     for (const notice of parseNotice(message)) {
       if (typeof notice === 'string') large.push(notice);
+      else if ('run' in notice) onRun?.(notice);
       else settle(notice);
     }
     if (large.length > 0) readBackOrLog(large);
@@ -91,16 +97,43 @@ export async function startGather(options: GatherOptions): Promise<Gather> {
 
   const timer = setInterval(sweep, Math.min(sweepMs, 2 * attached.pauseMs));
   timer.unref();
+
   return {
-    expect: (key, maybeSettled) =>
-      new Promise((resolve) => {
-        const pauses = maybeSettled ? attached : { pauseMs: sweepMs, maxPauseMs: maxReadPauseMs };
-        const others = expected.get(key)?.resolve ?? [];
-        const nextReadAt = performance.now() + pauses.pauseMs;
-        expected.set(key, { resolve: [...others, resolve], ...pauses, nextReadAt });
-        if (maybeSettled) readBackOrLog([key]);
-      }),
+    expect(key, what, leave) {
+      const outcome = waitFor(key, what, expected, sweepMs);
+      if (what !== 'new') readBackOrLog([key]);
+      return leave ? orLeave(outcome, leave, outcome.forget) : outcome;
+    },
     settle,
     stop: () => clearInterval(timer),
   };
+}
+
+function waitFor(
+  key: string,
+  what: Expectation,
+  expected: Map<string, Expected>,
+  sweepMs: number,
+): Promise<Outcome> & { forget: () => void } {
+  const { promise, resolve } = Promise.withResolvers<Outcome>();
+  const pauses = what === 'attached' ? attached : { pauseMs: sweepMs, maxPauseMs: maxReadPauseMs };
+  const waiting = (expected.get(key)?.waiting ?? new Set()).add(resolve);
+  expected.set(key, { waiting, ...pauses, nextReadAt: performance.now() + pauses.pauseMs });
+  const forget = () => {
+    waiting.delete(resolve);
+    if (waiting.size === 0 && expected.get(key)?.waiting === waiting) expected.delete(key);
+  };
+  return Object.assign(promise, { forget });
+}
+
+/** What the promise resolves to, unless the signal aborts first: then its reason, and `forget` is called. */
+async function orLeave<T>(promise: Promise<T>, leave: AbortSignal, forget: () => void): Promise<T> {
+  leave.throwIfAborted();
+  const left = Promise.withResolvers<never>();
+  const onLeave = () => {
+    forget();
+    left.reject(leave.reason as Error);
+  };
+  leave.addEventListener('abort', onLeave, { once: true });
+  return Promise.race([promise, left.promise]).finally(() => leave.removeEventListener('abort', onLeave));
 }

@@ -19,6 +19,8 @@ export interface LiveTools {
   refresh(): Promise<void>;
   /** resolves at the first refresh after which every name is live */
   until(names: readonly string[], signal: AbortSignal): Promise<void>;
+  /** resolves at the next refresh, or when the signal aborts */
+  next(signal: AbortSignal): Promise<void>;
 }
 
 type WantedTool = Pick<ToolRef, 'name' | 'version' | 'range'>;
@@ -61,6 +63,15 @@ export function watchLiveTools(redis: Redis, names: Names): LiveTools {
     },
     isLive: (pool) => snapshot.pools.has(pool),
     refresh,
+    next: (signal) =>
+      new Promise((resolve) => {
+        const check = () => {
+          waiting.delete(check);
+          resolve();
+        };
+        signal.addEventListener('abort', check, { once: true });
+        waiting.add(check);
+      }),
     until: (wanted, signal) =>
       new Promise((resolve, reject) => {
         const end = (settle: () => void) => {

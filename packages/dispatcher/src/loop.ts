@@ -1,9 +1,11 @@
 import type { Outcome, OutcomeError } from '@callyard/shared/call';
-import { RunOver, type Calls } from './calls.ts';
+import type { Calls } from './calls.ts';
 import { askModel } from './ask.ts';
-import type { RunFrame } from './envelope.ts';
+import type { Hold, RunFrame } from './envelope.ts';
+import { cutHistory } from './history.ts';
 import { ModelError, type Model, type ModelRequest, type ModelResponse } from './model.ts';
 import type { Offer } from './offer.ts';
+import { orAborted } from './or-aborted.ts';
 import { readCalls, toolCallsOf, type ProposedCall } from './read-calls.ts';
 import {
   callsIn,
@@ -14,6 +16,7 @@ import {
   type RunRecord,
   type Turn,
 } from './run-record.ts';
+import { RunOver } from './run-over.ts';
 
 /** Bounds of a run. Whichever is met first ends it, after the calls under way have their outcomes. */
 interface RunLimits {
@@ -25,16 +28,20 @@ interface RunLimits {
   /** input and output tokens of the whole run; may be passed by one response */
   maxTokens: number;
   maxArgumentBytes: number;
+  /** as much of the conversation as the model is shown, see history.ts */
+  maxHistoryTokens: number;
 }
 
 export interface LoopOptions {
   frame: RunFrame;
   record: RunRecord;
-  calls: Calls;
+  calls: Pick<Calls, 'run' | 'runInOrder' | 'refuse'>;
   model: Model;
   /** what a turn offers: the same answer each time it is asked about one turn, though tools come and go */
-  offer: (turn: number) => Offer;
+  offer: (turn: number) => Offer | Promise<Offer>;
   limits: RunLimits;
+  /** the user's tokens of the day: none left, and the model is not asked. May be passed by one response */
+  budget?: { left(): Promise<number> } | undefined;
   mode: 'parallel' | 'sequential' | 'sequential-until-failure';
   toolChoice: ModelRequest['toolChoice'];
   parallel: boolean | undefined;
@@ -49,7 +56,7 @@ export async function driveRun(options: LoopOptions): Promise<RunEnd> {
   for (;;) {
     const history = await record.load();
     if (history.end) return history.end;
-    const end = await step(history, options).catch((error: unknown) => endOf(error, frame.signal));
+    const end = await step(history, options).catch((error: unknown) => endOf(error, frame));
     if (end) return record.finish(end);
   }
 }
@@ -64,7 +71,11 @@ async function step(history: RunHistory, options: LoopOptions): Promise<RunEnd |
   }
   const end = endAfter(last, history, options);
   if (end) return end;
-  const response = await askModel(requestOf(history, options), options.model);
+  const signal = signalOf(options.frame);
+  if (options.budget && (await orAborted(options.budget.left(), signal)) <= 0) return budgetSpent;
+  const offer = await orAborted(options.offer(at + 1), signal);
+  options.frame.hold?.assertOurs();
+  const response = await askModel(requestOf(history, offer, options), options.model);
   await options.record.recordResponse(at + 1, response);
   return undefined;
 }
@@ -75,12 +86,20 @@ async function outcomesOf(turn: Turn, at: number, history: RunHistory, options: 
   const { response } = turn;
   const before = callsIn(history.turns.slice(0, at));
   const room = Math.min(limits.maxCallsPerTurn, Math.max(0, limits.maxCalls - before));
-  const proposed = readCalls(toolCallsOf(response.message), options.offer(at), { ...limits, room });
+  const proposed = readCalls(toolCallsOf(response.message), await options.offer(at), { ...limits, room });
   const incomplete = incompleteResponse(response);
   if (incomplete) return calls.refuse(frame, at, proposed, incomplete);
-  if (mode === 'parallel' && !proposed.some(isSequential)) return calls.run(frame, at, proposed);
-  return calls.runInOrder(frame, at, proposed, mode === 'sequential-until-failure');
+  const under = frame.hold && turn.sentTo ? takenOver(frame, frame.hold, turn.sentTo) : frame;
+  if (mode === 'parallel' && !proposed.some(isSequential)) return calls.run(under, at, proposed);
+  return calls.runInOrder(under, at, proposed, mode === 'sequential-until-failure');
 }
+
+/** Another dispatcher has begun the turn: its calls may be enqueued, or settled. */
+const takenOver = (frame: RunFrame, hold: Hold, sentTo: Hold['sentTo']): RunFrame => ({
+  ...frame,
+  takeover: true,
+  hold: { ...hold, ...(sentTo && { sentTo }) },
+});
 
 const isSequential = (proposed: ProposedCall): boolean =>
   'tool' in proposed && proposed.tool.manifest.policy.sequential;
@@ -123,22 +142,32 @@ function limitMet({ turns }: RunHistory, limits: RunLimits): RunEnd | undefined 
   return undefined;
 }
 
-function requestOf(history: RunHistory, options: LoopOptions): ModelRequest {
-  const { frame, toolChoice, parallel } = options;
+const budgetSpent: RunEnd = {
+  state: 'failed',
+  stop: 'token_budget',
+  error: "the user's budget of tokens for this day is spent; a new one begins at 00:00 UTC",
+};
+
+function requestOf(history: RunHistory, offer: Offer, options: LoopOptions): ModelRequest {
+  const { frame, toolChoice, parallel, limits } = options;
   return {
-    messages: conversationOf(history),
-    tools: [...options.offer(history.turns.length).values()].map(({ manifest }) => manifest),
+    messages: cutHistory(conversationOf(history), limits.maxHistoryTokens),
+    tools: [...offer.values()].map(({ manifest }) => manifest),
     ...(toolChoice === undefined ? {} : { toolChoice }),
     ...(parallel === undefined ? {} : { parallel }),
-    signal: frame.signal,
+    signal: signalOf(frame),
     turn: history.turns.length,
     runId: frame.runId,
     conversationId: frame.conversationId,
   };
 }
 
+/** Aborts what this dispatcher waits for: the run is over, or goes on without it. */
+const signalOf = ({ signal, hold }: RunFrame): AbortSignal => (hold ? AbortSignal.any([signal, hold.leave]) : signal);
+
 /** What a step threw, as the end of the run. Anything unexpected is ours to fix, so it goes on up. */
-function endOf(error: unknown, signal: AbortSignal): RunEnd {
+function endOf(error: unknown, { signal, hold }: RunFrame): RunEnd {
+  if (hold?.leave.aborted) throw hold.leave.reason;
   const reason = signal.aborted ? signal.reason : error;
   if (reason instanceof RunOver) {
     return reason.code === 'cancelled'

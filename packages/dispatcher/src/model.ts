@@ -47,6 +47,9 @@ export interface Usage {
   outputTokens: number;
 }
 
+/** More text of an answer, or that what came so far is void: the model is asked anew. */
+export type ModelDelta = { text: string } | { restart: true };
+
 export interface ModelRequest {
   messages: readonly Message[];
   /** with their real names and original schemas; the adapter makes the provider's copy */
@@ -55,6 +58,8 @@ export interface ModelRequest {
   /** whether the model may propose several calls at once; the provider's default when left out */
   parallel?: boolean;
   signal: AbortSignal;
+  /** Told the text of the answer as it comes: since the last restart, joined, it is the content of the response. */
+  onDelta?: (delta: ModelDelta) => void;
   /** set by scripted models to find their place; providers ignore it */
   turn: number;
   runId: string;

@@ -1,11 +1,25 @@
+import type { ConversationStates, StateValue } from '@callyard/shared/conversation-state';
 import { nearest } from '@callyard/shared/nearest';
 import { missingRequirements, type Principal } from '@callyard/shared/principal';
 import type { Manifest } from '@callyard/shared/tool';
 import { isRange } from '@callyard/shared/version';
 import type { LiveTools } from './live-tools.ts';
 
+/** Where a run stands when its next turn is offered its tools. */
+export interface OfferSituation {
+  /** of the conversation; empty where there is none */
+  state: StateValue;
+  /** from 0 */
+  turn: number;
+  principal: Principal;
+  conversationId: string | undefined;
+}
+
+/** Whether a tool is offered in a turn. It only decides: it may be asked again. */
+export type ChooseTool = (manifest: Manifest, situation: OfferSituation) => boolean;
+
 /** Which tools a run offers: by name (`weather` or `weather@^1`), by category, or by a predicate. */
-export type ToolSelection = readonly string[] | { categories: readonly string[] } | ((manifest: Manifest) => boolean);
+export type ToolSelection = readonly string[] | { categories: readonly string[] } | ChooseTool;
 
 /** What is offered, of what is live. */
 export interface OfferOptions {
@@ -32,13 +46,47 @@ export class OfferError extends Error {
 }
 
 /** By default every live tool whose `requires` the principal meets. Named tools are offered whatever they require. */
-export function offerTools(live: LiveTools, principal: Principal, { tools, versions }: OfferOptions): Offer {
+export function offerTools(
+  live: LiveTools,
+  principal: Principal,
+  { tools, versions }: OfferOptions,
+  where: Partial<OfferSituation> = {},
+): Offer {
   if (isNames(tools)) return offerNamed(live, tools, versions);
-  const wanted = typeof tools === 'object' ? inCategories(tools.categories) : (tools ?? (() => true));
-  const isOffered = ({ manifest }: OfferedTool) =>
-    missingRequirements(principal, manifest.policy.requires).length === 0 && wanted(manifest);
-  return new Map([...offerEverything(live, versions)].filter(([, tool]) => isOffered(tool)));
+  const situation = { state: {}, turn: 0, conversationId: undefined, principal, ...where };
+  const wanted: ChooseTool = typeof tools === 'object' ? inCategories(tools.categories) : (tools ?? (() => true));
+  return chosen(
+    offerEverything(live, versions),
+    (manifest) => missingRequirements(principal, manifest.policy.requires).length === 0 && wanted(manifest, situation),
+  );
 }
+
+/** What is offered in a turn, and to whom. */
+export interface TurnOffer extends Omit<OfferSituation, 'state'> {
+  /** the run's own selection */
+  options: OfferOptions;
+}
+
+export interface OfferParts {
+  live: LiveTools;
+  states: Pick<ConversationStates, 'read'>;
+  /** the dispatcher's word on every run, beside the run's own selection */
+  chooseTools?: ChooseTool | undefined;
+}
+
+/** The tools of a turn, by the run's own selection and the dispatcher's. The state is read only where one could look at it. */
+export async function offerForTurn({ options, ...where }: TurnOffer, to: OfferParts): Promise<Offer> {
+  const { principal, conversationId } = where;
+  const looks = to.chooseTools !== undefined || typeof options.tools === 'function';
+  const isStated = looks && conversationId !== undefined;
+  const state = isStated ? (await to.states.read(principal.owner, conversationId)).value : {};
+  const offer = offerTools(to.live, principal, options, { ...where, state });
+  const { chooseTools } = to;
+  return chooseTools ? chosen(offer, (manifest) => chooseTools(manifest, { ...where, state })) : offer;
+}
+
+const chosen = (offer: Offer, isChosen: (manifest: Manifest) => boolean): Offer =>
+  new Map([...offer].filter(([, { manifest }]) => isChosen(manifest)));
 
 /** Every live tool, whatever it requires. */
 export function offerEverything(live: LiveTools, versions: OfferOptions['versions'] = {}): Offer {

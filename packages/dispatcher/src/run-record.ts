@@ -7,9 +7,11 @@ import { toolCallsOf } from './read-calls.ts';
 export interface Turn {
   response: ModelResponse;
   outcomes?: Outcome[];
+  /** of an open turn that another dispatcher has begun: the pools its calls were enqueued in, by index */
+  sentTo?: ReadonlyMap<number, string>;
 }
 
-export type RunState = 'running' | 'completed' | 'failed' | 'cancelled' | 'expired';
+export type RunState = 'queued' | 'running' | 'waiting' | 'completed' | 'failed' | 'cancelled' | 'expired';
 
 /** Why a run ended: the model answered, or what stopped it. */
 export type StopReason =
@@ -17,15 +19,21 @@ export type StopReason =
   | 'max_turns'
   | 'max_calls'
   | 'max_tokens'
+  /** the user's tokens of the day */
+  | 'token_budget'
   | 'deadline'
   | 'cancelled'
   | 'truncated'
   | 'filtered'
   | 'failure'
-  | 'model_error';
+  | 'model_error'
+  /** no worker serves a tool that was named */
+  | 'tools_unavailable'
+  /** a fault of the dispatchers, not of the model or a tool */
+  | 'internal_error';
 
 export interface RunEnd {
-  state: Exclude<RunState, 'running'>;
+  state: Extract<RunState, 'completed' | 'failed' | 'cancelled' | 'expired'>;
   stop: StopReason;
   error?: string;
 }

@@ -1,12 +1,23 @@
 import { randomUUID } from 'node:crypto';
 import { runIdPattern, type Outcome } from '@callyard/shared/call';
+import { toPrincipal, type Principal } from '@callyard/shared/principal';
 import { activeTraceId, inAgentSpan } from '@callyard/shared/telemetry';
+import type { TokenBudget } from '@callyard/shared/token-budget';
 import { startFrame, type CallerOptions } from './caller.ts';
 import type { Connected } from './connect.ts';
 import { driveRun } from './loop.ts';
 import type { Message, Model, ToolChoice, Usage } from './model.ts';
-import { OfferError, offerTools, type Offer } from './offer.ts';
-import { conversationOf, memoryRunRecord, usageOf, type RunEnd, type RunHistory } from './run-record.ts';
+import { offerForTurn } from './offer.ts';
+import { offerByTurn } from './offer-by-turn.ts';
+import { budgetOf, runBounds } from './run-bounds.ts';
+import {
+  conversationOf,
+  memoryRunRecord,
+  usageOf,
+  type RunEnd,
+  type RunHistory,
+  type RunRecord,
+} from './run-record.ts';
 
 export interface RunOptions extends CallerOptions {
   messages: readonly Message[];
@@ -43,14 +54,15 @@ export async function runConversation(run: RunOptions, to: Connected): Promise<R
   const runId = run.runId ?? randomUUID();
   if (!runIdPattern.test(runId))
     throw new TypeError(`run: runId ${JSON.stringify(runId)} does not match ${runIdPattern}`);
-  const { maxTurns, maxCalls, maxTokens } = { ...to.config, ...definedOf(run) };
-  const { frame, end } = startFrame(runId, run, to, false);
-  const offer = offerByTurn(() => offerTools(to.live, frame.principal, run));
-  const record = memoryRunRecord(run.messages);
+  const principal = toPrincipal(run.principal);
+  const bounds = runBounds(run, principal, to);
+  const { frame, end } = startFrame(runId, { ...run, timeoutMs: bounds.timeoutMs }, to, false);
   const { conversationId } = run;
+  const offer = offerByTurn((turn) => offerForTurn({ options: run, principal, conversationId, turn }, to));
+  const record = spending(memoryRunRecord(run.messages), principal, to.tokens);
   try {
-    offer(0); // a selection that cannot be offered is the caller's mistake, not the end of a run
-    const agent = { runId, conversationId, model: model.name, provider: model.provider, principal: frame.principal };
+    await offer(0); // a selection that cannot be offered is the caller's mistake, not the end of a run
+    const agent = { runId, conversationId, model: model.name, provider: model.provider, principal };
     return await inAgentSpan(agent, async (describe) => {
       const runEnd = await driveRun({
         frame,
@@ -58,7 +70,8 @@ export async function runConversation(run: RunOptions, to: Connected): Promise<R
         calls: to.calls,
         model,
         offer,
-        limits: { ...to.config, maxTurns, maxCalls, maxTokens },
+        limits: { ...to.config, ...bounds },
+        budget: budgetOf(principal, bounds, to.tokens),
         mode: run.mode ?? 'parallel',
         toolChoice: run.toolChoice,
         parallel: run.parallel,
@@ -69,24 +82,6 @@ export async function runConversation(run: RunOptions, to: Connected): Promise<R
     });
   } finally {
     end();
-  }
-}
-
-/** What cannot be offered any more stays on offer as it was: its calls wait for a worker to come. */
-function offerByTurn(build: () => Offer): (turn: number) => Offer {
-  let current: { turn: number; offer: Offer } | undefined;
-  return (turn) => {
-    if (current?.turn !== turn) current = { turn, offer: current ? orAsBefore(build, current.offer) : build() };
-    return current.offer;
-  };
-}
-
-function orAsBefore(build: () => Offer, before: Offer): Offer {
-  try {
-    return build();
-  } catch (error) {
-    if (error instanceof OfferError) return before;
-    throw error;
   }
 }
 
@@ -104,5 +99,13 @@ function resultOf(runId: string, history: RunHistory, end: RunEnd): RunResult {
   };
 }
 
-const definedOf = <T extends object>(given: T): Partial<T> =>
-  Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as Partial<T>;
+/** A record whose responses count as what their user has spent. */
+const spending = (record: RunRecord, principal: Principal, tokens: TokenBudget): RunRecord => ({
+  ...record,
+  async recordResponse(turn, response) {
+    const recorded = await record.recordResponse(turn, response);
+    const { inputTokens, outputTokens } = response.usage;
+    if (inputTokens + outputTokens > 0) await tokens.spend(principal, inputTokens + outputTokens);
+    return recorded;
+  },
+});

@@ -31,6 +31,9 @@ export interface CallPlace {
 /** The key of a call, which is also its job id. BullMQ refuses `:` and bare integers; a run id has neither. */
 export const callKey = ({ runId, turn, index }: CallPlace): string => `${runId}.${turn}.${index}`;
 
+/** The run that a call belongs to. */
+export const runIdOf = (key: string): string => key.slice(0, key.lastIndexOf('.', key.lastIndexOf('.') - 1));
+
 /** Run ids and caller's keys: what BullMQ, Redis keys and file names all take. */
 export const runIdPattern = /^(?!\d+$)[A-Za-z0-9_-]{1,128}$/;
 
@@ -75,6 +78,8 @@ export const Envelope = Type.Object({
   idempotencyKey: Text(256),
   replayOf: Type.Optional(Text(256)),
   takeover: Type.Optional(Type.Boolean({ description: 'the key may be settled already: ask the ledger first' })),
+  durable: Type.Optional(Type.Boolean({ description: 'of a durable run: whoever holds that is told of the outcome' })),
+  watched: Type.Optional(Type.Boolean({ description: 'somebody reads the events of the run' })),
   deadlineAt: Time,
   replyTo: Type.String({ maxLength: 128, description: 'the dispatcher whose channel gets the notice' }),
   enqueuedAt: Time,
@@ -95,7 +100,7 @@ export type OutcomeError = Omit<Type.Static<typeof OutcomeError>, 'code'> & { co
 
 /** Why a call did not run yet, and for how long. */
 export interface Wait {
-  reason: 'queue' | 'retry' | 'retry_after' | 'shutdown' | 'rate' | 'concurrency' | 'share' | 'same_call';
+  reason: 'queue' | 'retry' | 'retry_after' | 'shutdown' | 'rate' | 'concurrency' | 'share' | 'same_call' | 'approval';
   ms: number;
 }
 

@@ -56,21 +56,27 @@ export interface JoinOptions {
 export async function joinCatalog(options: JoinOptions): Promise<Membership> {
   const { redis, names, worker, manifests, heartbeatMs, onError } = options;
   await refuseConflicts(options);
-  await redis.set(names.manifests(worker.pool), JSON.stringify(manifests), 'PX', manifestTtlMs);
+  const tell = () => redis.publish(names.catalogChannel, worker.id);
+  const writeManifests = () => redis.set(names.manifests(worker.pool), JSON.stringify(manifests), 'PX', manifestTtlMs);
+  await writeManifests();
   const member = JSON.stringify(worker);
   const beat = async (): Promise<void> => {
     const now = await redisNow(redis);
-    await redis
+    const answers = await redis
       .pipeline()
+      .pexpire(names.manifests(worker.pool), manifestTtlMs)
       .zadd(names.workers, now + 3 * heartbeatMs, member)
       .zadd(names.pools, now, worker.pool)
       .pexpire(names.workers, manifestTtlMs)
-      .pexpire(names.manifests(worker.pool), manifestTtlMs)
       .exec();
+    if (answers?.[0]?.[1] === 0) {
+      await writeManifests(); // Redis has lost what it knew, as one does that keeps nothing and is started again
+      await tell();
+    }
     await forgetScript(redis, [names.tag], [deadLetterTtlMs]);
   };
   await beat();
-  await redis.publish(names.catalogChannel, worker.id);
+  await tell();
   let beating = Promise.resolve();
   const timer = setInterval(() => {
     beating = beat().catch(onError);
@@ -80,7 +86,7 @@ export async function joinCatalog(options: JoinOptions): Promise<Membership> {
       clearInterval(timer);
       await beating; // it would list the worker again
       await redis.zrem(names.workers, member);
-      await redis.publish(names.catalogChannel, worker.id);
+      await tell();
     },
   };
 }

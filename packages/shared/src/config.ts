@@ -6,12 +6,15 @@ import { longestTimerMs } from './policy.ts';
 /* One TypeBox object per process. `env` names the variable a field is read from; options passed in code have the same
    names and defaults. `.env.example` and docs/config.md are generated from these tables. */
 
-const ms = (env: string, value: number, description: string) =>
+/** No timer waits for it: it is a TTL in Redis. */
+const longestKeptMs = 366 * 24 * 3_600_000;
+
+const ms = (env: string, value: number, description: string, maximum: number = longestTimerMs) =>
   Type.Integer({
     env,
     default: value,
     minimum: 1,
-    maximum: longestTimerMs,
+    maximum,
     description: `${description}, in milliseconds`,
   });
 const count = (env: string, value: number, description: string) =>
@@ -45,6 +48,12 @@ const common = {
   }),
   maxArgumentBytes: count('CALLYARD_MAX_ARGUMENT_BYTES', 1_048_576, 'longer arguments are refused'),
   ledgerTtlMs: ms('CALLYARD_LEDGER_TTL_MS', 3_600_000, 'how long an outcome is kept past the deadline of its call'),
+  conversationTtlMs: ms(
+    'CALLYARD_CONVERSATION_TTL_MS',
+    30 * 24 * 3_600_000,
+    'how long a conversation is kept after it was last written',
+    longestKeptMs,
+  ),
 };
 
 export const WorkerConfig = Type.Object({
@@ -81,6 +90,11 @@ export const DispatcherConfig = Type.Object({
   maxCallsPerTurn: count('CALLYARD_MAX_CALLS_PER_TURN', 32, 'calls in a turn; more are refused'),
   maxCalls: count('CALLYARD_MAX_CALLS', 256, 'calls in a run'),
   maxTokens: count('CALLYARD_MAX_TOKENS', 1_000_000, 'input and output tokens in a run; one response may pass it'),
+  maxHistoryTokens: count(
+    'CALLYARD_MAX_HISTORY_TOKENS',
+    100_000,
+    'of a longer conversation a model is shown the end, by estimated tokens',
+  ),
   runTimeoutMs: ms('CALLYARD_RUN_TIMEOUT_MS', 300_000, 'the deadline over everything a run does'),
   unservedMs: ms(
     'CALLYARD_UNSERVED_MS',
@@ -95,9 +109,28 @@ export const DispatcherConfig = Type.Object({
   limitsFile: Type.String({
     env: 'CALLYARD_LIMITS_FILE',
     default: '',
-    description: 'a JSON file of limits by role, user, owner and tool, and of weights by role',
+    description: 'a JSON file of limits by role, user, owner and tool, of budgets, and of weights by role',
   }),
   sweepMs: ms('CALLYARD_SWEEP_MS', 1_000, 'how often the catalog and missing outcomes are looked at'),
+  maxRuns: Type.Integer({
+    env: 'CALLYARD_MAX_RUNS',
+    default: 256,
+    minimum: 0,
+    description: 'durable runs a dispatcher with a model drives at once; 0 leaves them to others',
+  }),
+  lockMs: ms('CALLYARD_LOCK_MS', 10_000, 'a dispatcher that is silent for this long has lost its durable runs'),
+  stalledCheckMs: ms('CALLYARD_STALLED_CHECK_MS', 1_500, 'how often runs of silent dispatchers are looked for'),
+  parkAfterMs: ms(
+    'CALLYARD_PARK_AFTER_MS',
+    10_000,
+    'a durable run that waits longer for its calls is put away until the last has ended',
+  ),
+  runKeepMs: ms('CALLYARD_RUN_KEEP_MS', 86_400_000, 'how long a durable run is kept past its end'),
+  maxConversationBytes: count(
+    'CALLYARD_MAX_CONVERSATION_BYTES',
+    16_777_216,
+    'what the messages of a conversation may take; more are refused',
+  ),
 });
 export type DispatcherConfig = Static<typeof DispatcherConfig>;
 

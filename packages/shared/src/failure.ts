@@ -23,6 +23,8 @@ export const failures = {
   quota_exceeded: { ...refused, http: 429, forModel: 'A quota is used up.' },
   rate_limited: { ...refused, http: 429, forModel: 'A rate limit leaves no room before the deadline.' },
   circuit_open: { ...refused, http: 503, level: 'warn', forModel: 'The tool fails at the moment and is not asked.' },
+  approval_denied: { ...refused, http: 403, forModel: 'A person denied this call.' },
+  approval_expired: { ...refused, http: 408, forModel: 'Nobody approved this call in time.' },
   timeout: { ...failed, retry: 'backoff', http: 504, forModel: 'The tool took too long.' },
   tool_error: { ...failed, retry: 'classify', http: 500, forModel: 'The tool failed.' },
   upstream_error: { ...failed, retry: 'classify', http: 502, forModel: 'A service behind the tool failed.' },

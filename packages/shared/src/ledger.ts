@@ -3,6 +3,7 @@ import { batchByTick, type Underway } from './batch.ts';
 import { parseOutcome, type Outcome } from './call.ts';
 import type { Names } from './names.ts';
 import { loadScript, type Redis } from './redis.ts';
+import type { RunEventBody } from './runs/run-event.ts';
 
 /** A larger notice carries only the key; the gatherer reads the ledger. */
 const maxNoticeBytes = 32 * 1024;
@@ -22,6 +23,10 @@ export interface Settlement {
   job?: JobFence;
   /** what admission is to take back; `started` keeps what a start costs */
   admitted?: { call: AdmissionCall; started: boolean } | undefined;
+  /** the durable run it belongs to; a dispatcher's word on a call holds only under its `fence` */
+  run?: { id: string; fence?: string } | undefined;
+  /** the event that the call has ended, where somebody may read it */
+  event?: RunEventBody | undefined;
 }
 
 /** A worker's hold on a job: BullMQ's lock token. */
@@ -80,13 +85,15 @@ export function createLedger(redis: Redis, names: Names): Ledger {
       names.outcome(outcome.key),
       job ? names.jobLock(job.pool, outcome.key) : names.outcome(outcome.key),
     ]);
-    const args = batch.flatMap(({ outcome, text, ttlMs, replyTo, job, admitted }) => [
+    const args = batch.flatMap(({ outcome, text, ttlMs, replyTo, job, admitted, run, event }) => [
       job?.token ?? '',
       Math.max(1, Math.ceil(ttlMs)),
       text,
       replyTo === '' ? '' : names.noticeChannel(replyTo),
       Buffer.byteLength(text) > maxNoticeBytes ? JSON.stringify(outcome.key) : '',
       admitted ? `${admitted.call.about.p} ${outcome.key} ${admitted.started ? 1 : 0}` : '',
+      run ? `${run.id} ${run.fence ?? '-'}` : '',
+      event ? JSON.stringify(event) : '',
     ]);
     return settleScript(redis, keys, [names.tag, ...args]).then((answers) =>
       batch.map((settlement, i) => readSettled(settlement, (answers as string[])[i] ?? '')),
@@ -123,7 +130,13 @@ function readSettled({ outcome, text }: Settlement, answer: string): Settled {
   return { kind: 'adopted', outcome: parseOutcome(answer) };
 }
 
-/** A notice: outcomes, or the keys of outcomes too large to be sent along. */
-export function parseNotice(message: string): (Outcome | string)[] {
-  return JSON.parse(message) as (Outcome | string)[];
+/** Something of a durable run that a dispatcher is told. */
+export interface RunNotice {
+  run: string;
+  is: 'ended' | 'cancelled' | 'watched';
+}
+
+/** A notice: outcomes, the keys of outcomes too large to be sent along, and what becomes of runs. */
+export function parseNotice(message: string): (Outcome | string | RunNotice)[] {
+  return JSON.parse(message) as (Outcome | string | RunNotice)[];
 }

@@ -1,3 +1,5 @@
+import { hash } from 'node:crypto';
+
 /**
  * Every queue name, Redis key and channel. All carry one hash tag, `{prefix:shard}`, so that scripts stay atomic on
  * Redis Cluster; an owner's keys live in one shard, of which there is one today.
@@ -18,6 +20,24 @@ export interface Names {
   /** what a dead letter was retried as, see dead-retries.ts */
   retried(key: string): string;
   outcome(key: string): string;
+  /** a durable run, see runs/run-store.ts */
+  run(runId: string): string;
+  /** the run that was submitted with a client's key */
+  submitted(owner: string, key: string): string;
+  /** a conversation as it stands in keys and records: its id belongs to its owner */
+  conversationId(owner: string, id: string): string;
+  /** HASH of a conversation: state, and the run that is under way; `…:messages` and `…:runs` are LISTs */
+  conversation(owner: string, id: string): string;
+  /** queue of durable runs */
+  readonly runsQueue: string;
+  /** STREAM of the events of a run, and the channel they are told on */
+  runEvents(runId: string): string;
+  /** the tokens a user has spent on a day, such as 2026-11-21 */
+  tokensSpent(owner: string, userId: string, day: string): string;
+  /** what a person is asked about a call, and decided */
+  approval(key: string): string;
+  /** ZSET of an owner's calls that wait for approval, by until when */
+  approvals(owner: string): string;
   /** set when an `at-most-once` call starts */
   startMark(key: string): string;
   /** result of an equal call; ids are made in cache.ts */
@@ -32,6 +52,8 @@ export interface Names {
   readonly catalogChannel: string;
   /** channel: the pump is to wake up, a bucket was blocked */
   readonly admissionChannel: string;
+  /** channel: what workers are told of calls they run */
+  readonly controlChannel: string;
   /** channel of one dispatcher's notices */
   noticeChannel(dispatcher: string): string;
 }
@@ -48,6 +70,15 @@ export function createNames(prefix = 'callyard', shard = 0): Names {
     failed: (pool) => `${tag}:${queueName(pool)}:failed`,
     retried: (key) => `${tag}:retried:${key}`,
     outcome: (key) => `${tag}:outcome:${key}`,
+    run: (runId) => `${tag}:run:${runId}`,
+    submitted: (owner, key) => `${tag}:submitted:${ownedId(owner, key)}`,
+    conversationId: ownedId,
+    conversation: (owner, id) => `${tag}:conversation:${ownedId(owner, id)}`,
+    runsQueue: 'runs',
+    runEvents: (runId) => `${tag}:events:${runId}`,
+    tokensSpent: (owner, userId, day) => `${tag}:tokens:${day}:${ownedId(owner, userId)}`,
+    approval: (key) => `${tag}:approval:${key}`,
+    approvals: (owner) => `${tag}:approvals:${owner}`,
     startMark: (key) => `${tag}:started:${key}`,
     cached: (id) => `${tag}:cache:${id}`,
     workers: `${tag}:workers`,
@@ -55,8 +86,12 @@ export function createNames(prefix = 'callyard', shard = 0): Names {
     manifests: (pool) => `${tag}:manifests:${pool}`,
     catalogChannel: `${tag}:catalog`,
     admissionChannel: `${tag}:admission`,
+    controlChannel: `${tag}:control`,
     noticeChannel: (dispatcher) => `${tag}:notice:${dispatcher}`,
   };
 }
 
 const queueName = (pool: string): string => `calls-${pool}`;
+
+/** What an owner's names become in keys: of one length, whatever they hold, and never those of another owner. */
+const ownedId = (owner: string, id: string): string => hash('sha256', JSON.stringify([owner, id])).slice(0, 32);

@@ -52,6 +52,23 @@ export const BreakerPolicy = Type.Object(
 );
 export type BreakerPolicy = Type.Static<typeof BreakerPolicy>;
 
+/** Of a tool that may need a person's approval: who gives it, and in what time. */
+export const ApprovalPolicy = Type.Object(
+  {
+    requires: Type.Array(Type.String({ minLength: 1, maxLength: 128 }), {
+      default: [],
+      description: 'what it takes to decide, as in `requires` below; by default anybody of the same owner may',
+    }),
+    timeoutMs: Ms({
+      description: 'a call that nobody decided on is refused after this; its deadline may end it sooner',
+      minimum: 1,
+      default: 86_400_000,
+    }),
+  },
+  { additionalProperties: false },
+);
+export type ApprovalPolicy = Type.Static<typeof ApprovalPolicy>;
+
 /** How a tool wants to be run. The running worker's copy decides, never the sender's. */
 export const Policy = Type.Object(
   {
@@ -85,6 +102,7 @@ export const Policy = Type.Object(
     }),
     cache: Type.Optional(CachePolicy),
     breaker: Type.Optional(BreakerPolicy),
+    approval: Type.Optional(ApprovalPolicy),
     sequential: Type.Boolean({ default: false, description: 'a turn that holds this tool runs its calls one by one' }),
     isolate: Type.Boolean({ default: false, description: 'run the handler in a child process that can be killed' }),
   },
@@ -93,9 +111,10 @@ export const Policy = Type.Object(
 export type Policy = Type.Static<typeof Policy>;
 
 /** What an author writes: everything is optional. */
-export type PolicyInput = Partial<Omit<Policy, 'retry' | 'hosts' | 'cache' | 'breaker'>> & {
+export type PolicyInput = Partial<Omit<Policy, 'retry' | 'hosts' | 'cache' | 'breaker' | 'approval'>> & {
   cache?: Pick<CachePolicy, 'ttlMs'> & Partial<CachePolicy>;
   breaker?: Partial<BreakerPolicy>;
+  approval?: Partial<ApprovalPolicy>;
   retry?: Partial<Policy['retry']>;
   hosts?: (string | { host: string; internal?: boolean })[];
 };

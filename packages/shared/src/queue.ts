@@ -4,13 +4,19 @@ import { createAdmission, enterArguments, enterScript } from './admission/admiss
 import { batchByTick } from './batch.ts';
 import type { Envelope } from './call.ts';
 import type { Names } from './names.ts';
-import type { Redis } from './redis.ts';
+import { scriptInTransaction, type Redis } from './redis.ts';
+import { closeGate, gateScripts, openGate, readGate, type GateAnswer } from './runs/gate.ts';
 
 export interface CallJob {
   envelope: Envelope;
   /** the trace context that travels with the job, if there is a trace */
   carrier: string | undefined;
+  /** of a durable run: the hold under which it may be enqueued */
+  fence?: string | undefined;
 }
+
+/** What became of a job that was to be added: of a durable run it may be too late for it. */
+export type Added = 'added' | GateAnswer;
 
 /** A key that says of something that it was done, and is to be done once. */
 export interface Mark {
@@ -27,7 +33,7 @@ const maxBulk = 100;
 /** The queues of the pools: the only door to BullMQ's `Queue`. */
 export interface CallQueues {
   /** Adds a job; the key is its id, so a second add of a key that is there changes nothing. */
-  add(pool: string, job: CallJob): Promise<void>;
+  add(pool: string, job: CallJob): Promise<Added>;
   /**
    * Adds a job and writes `mark.next`, both or neither: false where the mark does not stand as it was read. Needs a
    * connection of its own, see `connectOnce`, and one add at a time.
@@ -45,28 +51,13 @@ export interface CallQueues {
 }
 
 export function createCallQueues(redis: Redis, names: Names): CallQueues {
-  const pools = new Map<string, { queue: Queue; add: (job: CallJob) => Promise<void> }>();
+  const pools = new Map<string, PoolQueue>();
   const admission = createAdmission(redis, names);
-  enterScript.define(redis);
+  for (const script of [enterScript, ...gateScripts]) script.define(redis);
 
-  const enter = (transaction: IRedisTransaction, pool: string, calls: readonly AdmissionCall[]): void => {
-    void transaction.runCommand(enterScript.name, [1, names.tag, ...enterArguments(pool, calls, 'new')]);
-  };
-
-  const open = (pool: string) => {
-    const queue = new Queue(names.queue(pool), {
-      connection: redis,
-      prefix: names.bullPrefix,
-      streams: { events: { maxLen: 1_000 } },
-    });
-    queue.on('error', () => {}); // the connection logs its own losses
-    const addBulk = async (jobs: CallJob[]): Promise<void[]> => {
-      const admitted = jobs.flatMap(({ envelope }) => admissionCall(envelope, pool) ?? []);
-      if (admitted.length === 0) await queue.addBulk(jobs.map(toBullJob));
-      else await transact(queue, jobs, (transaction) => enter(transaction, pool, admitted));
-      return [];
-    };
-    const batched = batchByTick(addBulk, maxBulk);
+  const open = (pool: string): PoolQueue => {
+    const queue = openQueue(names.queue(pool), redis, names);
+    const batched = batchByTick((jobs: CallJob[]) => addCalls(queue, pool, jobs, names), maxBulk);
     const opened = { queue, add: (job: CallJob) => batched(job).done };
     pools.set(pool, opened);
     return opened;
@@ -83,10 +74,11 @@ export function createCallQueues(redis: Redis, names: Names): CallQueues {
         return false;
       }
       const admitted = admissionCall(job.envelope, pool);
-      return transact(queue, [job], (transaction) => {
-        if (admitted) enter(transaction, pool, [admitted]);
+      const results = await transact(queue, [job], (transaction) => {
+        if (admitted) enter(transaction, names, pool, [admitted], 'new');
         transaction.runCommand('set', [key, next, 'PX', ttlMs]);
       });
+      return results !== undefined;
     },
     hasEnded: async (pool, key) => ['failed', 'completed'].includes(await at(pool).queue.getJobState(key)),
     remove: async (pool, key) => (await at(pool).queue.remove(key)) === 1,
@@ -106,25 +98,78 @@ export function createCallQueues(redis: Redis, names: Names): CallQueues {
   };
 }
 
+interface PoolQueue {
+  queue: Queue;
+  add: (job: CallJob) => Promise<Added>;
+}
+
+function openQueue(name: string, connection: Redis, { bullPrefix: prefix }: Names): Queue {
+  const queue = new Queue(name, { connection, prefix, streams: { events: { maxLen: 1_000 } } });
+  queue.on('error', () => {}); // the connection logs its own losses
+  return queue;
+}
+
+/** Where there is something to decide, by admission or of durable runs, it is decided with the insert. */
+async function addCalls(queue: Queue, pool: string, jobs: readonly CallJob[], names: Names): Promise<Added[]> {
+  const admitted = jobs.flatMap(({ envelope }) => admissionCall(envelope, pool) ?? []);
+  const gated = jobs.filter(({ fence }) => fence !== undefined);
+  if (gated.length > 0) return addGated(queue, pool, jobs, { gated, admitted }, names);
+  if (admitted.length === 0) await queue.addBulk(jobs.map(toBullJob));
+  else await transact(queue, jobs, (transaction) => enter(transaction, names, pool, admitted, 'new'));
+  return jobs.map(() => 'added');
+}
+
+async function addGated(
+  queue: Queue,
+  pool: string,
+  jobs: readonly CallJob[],
+  { gated, admitted }: { gated: readonly CallJob[]; admitted: readonly AdmissionCall[] },
+  names: Names,
+): Promise<Added[]> {
+  const results = await transact(
+    queue,
+    jobs,
+    (transaction) => {
+      if (admitted.length > 0) enter(transaction, names, pool, admitted, 'gated');
+      closeGate(transaction, names, pool);
+    },
+    (transaction) => openGate(transaction, names, pool, gated),
+  );
+  const refused = readGate(gated, results?.[0] ?? []);
+  return jobs.map(({ envelope }) => refused.get(envelope.runId) ?? 'added');
+}
+
+function enter(
+  transaction: IRedisTransaction,
+  { tag }: Names,
+  pool: string,
+  calls: readonly AdmissionCall[],
+  how: 'new' | 'gated',
+): void {
+  void transaction.runCommand(enterScript.name, [1, tag, ...enterArguments(pool, calls, how)]);
+}
+
 /**
  * Adds jobs and does what belongs to it in one transaction: nobody sees a job that admission has not spoken on, and a
- * process that dies on the way leaves nothing. False where a key that is watched was written.
+ * process that dies on the way leaves nothing. Undefined where a key that is watched was written.
  */
 async function transact(
   queue: Queue,
   jobs: readonly CallJob[],
-  also: (transaction: IRedisTransaction) => void,
-): Promise<boolean> {
+  after: (transaction: IRedisTransaction) => void,
+  before: (transaction: IRedisTransaction) => void = () => {},
+): Promise<unknown[] | undefined> {
   const client = await queue.getBackend().client;
   const transaction = client.multi();
+  before(transaction);
   for (const { name, data, opts } of jobs.map(toBullJob)) {
     void new Job(queue, name, data, opts, opts.jobId).addJob(transaction);
   }
-  also(transaction);
+  after(transaction);
   const results = await transaction.exec();
-  if (!results) return false;
+  if (!results) return undefined;
   const failed = results.map(([error]) => error).find((error) => error !== null);
-  if (!failed) return true;
+  if (!failed) return results.map(([, result]) => result);
   await Promise.all(jobs.map(({ envelope }) => queue.remove(envelope.key)));
   throw failed;
 }
@@ -135,3 +180,61 @@ const toBullJob = ({ envelope, carrier }: CallJob) => ({
   data: envelope,
   opts: { jobId: envelope.key, ...(carrier === undefined ? {} : { telemetry: { metadata: carrier } }) },
 });
+
+/** What becomes of a run that is submitted: see runs/submit-1.lua. */
+export type SubmitAnswer =
+  | { kind: 'created' }
+  | { kind: 'known'; runId: string; body: string }
+  | { kind: 'busy'; runId: string }
+  | { kind: 'full'; bytes: number };
+
+export interface SubmitWrite {
+  runId: string;
+  /** where the run of the client's key is found, if it has one */
+  ofKey: string | undefined;
+  /** a dispatcher that has no such model leaves the run to others */
+  model: string;
+  ttlMs: number;
+  deadlineAt: number;
+  /** the key of the conversation within those of its kind, where there is one */
+  conversation: string | undefined;
+  onBusy: 'wait' | 'refuse';
+  maxConversationBytes: number;
+  /** of its messages */
+  bytes: number;
+  fields: Readonly<Record<string, string>>;
+}
+
+/** The queue of durable runs. */
+export interface RunsQueue {
+  /** Takes a run in, with its job, or not at all. */
+  submit(write: SubmitWrite): Promise<SubmitAnswer>;
+  close(): Promise<void>;
+}
+
+const submitScript = scriptInTransaction('./runs/submit-1.lua', import.meta.url);
+
+export function createRunsQueue(redis: Redis, names: Names): RunsQueue {
+  submitScript.define(redis);
+  const queue = openQueue(names.runsQueue, redis, names);
+  return {
+    async submit({ runId, model, fields, ...write }) {
+      const client = await queue.getBackend().client;
+      const transaction = client.multi();
+      void new Job(queue, 'run', { model }, { jobId: runId }, runId).addJob(transaction);
+      const { ttlMs, conversation = '', onBusy, maxConversationBytes, bytes, deadlineAt, ofKey = '' } = write;
+      const about = [runId, ttlMs, conversation, onBusy, maxConversationBytes, bytes, deadlineAt, ofKey];
+      void transaction.runCommand(submitScript.name, [1, names.tag, ...about, ...Object.entries(fields).flat()]);
+      const [error, answer] = (await transaction.exec())?.at(-1) ?? [new Error('no answer')];
+      if (error) throw error;
+      return readSubmit(answer as [SubmitAnswer['kind'], string | number, string]);
+    },
+    close: () => queue.close(),
+  };
+}
+
+function readSubmit([kind, detail, body]: [SubmitAnswer['kind'], string | number, string]): SubmitAnswer {
+  if (kind === 'known') return { kind, runId: String(detail), body };
+  if (kind === 'busy') return { kind, runId: String(detail) };
+  return kind === 'full' ? { kind, bytes: Number(detail) } : { kind: 'created' };
+}

@@ -53,7 +53,7 @@ export const attributes = {
   'callyard.attempt': 'which attempt a pick-up makes, from 1',
   'callyard.lost': 'workers that died or lost their lock while they held the call',
   'callyard.wait.reason':
-    'what the wait before this pick-up was for: `queue` or `share` (a slot), `rate`, `concurrency`, `same_call`, `retry`, `retry_after`, `shutdown`',
+    'what the wait before this pick-up was for: `queue` or `share` (a slot), `rate`, `concurrency`, `same_call`, `approval`, `retry`, `retry_after`, `shutdown`',
   'callyard.wait.ms': 'how long that wait was',
   'callyard.degraded.why': 'the failure code a call would have ended in that completed all the same',
   'callyard.degraded.by': 'what answered in its place: `handler`, `tool` or `stale`',

@@ -16,9 +16,28 @@ export { activeTraceId, configureTelemetry } from './telemetry-span.ts';
 /** A job that waited longer begins a trace of its own: backends cut traces that last. */
 const newTraceAfterMs = 15 * 60_000;
 
-/** One run: `describe` takes its result. */
+/** The submit of a durable run: exported at once, so that whatever drives it later has something to hang on. */
+export function inSubmitSpan<T>(
+  run: { runId: string; conversationId: string | undefined; principal: Principal },
+  work: (context: { carrier: string | undefined; traceId: string | undefined }) => Promise<T>,
+): Promise<T> {
+  const facts: Facts = { 'callyard.run.id': run.runId, 'gen_ai.conversation.id': run.conversationId };
+  return inSpan('submit run', SpanKind.PRODUCER, facts, (span) => {
+    nameUser(span, run.principal);
+    return work(carried(context.active()));
+  });
+}
+
+/** One run, or one hold of a durable run, whose submit is `carrier`: `describe` takes its result. */
 export function inAgentSpan<T>(
-  run: { runId: string; conversationId: string | undefined; model: string; provider: string; principal: Principal },
+  run: {
+    runId: string;
+    conversationId: string | undefined;
+    model: string;
+    provider: string;
+    principal: Principal;
+    carrier?: string | undefined;
+  },
   work: (describe: (end: AgentEnd) => void) => Promise<T>,
 ): Promise<T> {
   const facts: Facts = {
@@ -29,18 +48,25 @@ export function inAgentSpan<T>(
     'gen_ai.conversation.id': run.conversationId,
     'callyard.run.id': run.runId,
   };
-  return inSpan('invoke_agent callyard', SpanKind.INTERNAL, facts, (span) => {
-    nameUser(span, run.principal);
-    return work(({ state, stop, usage, error }) => {
-      setFacts(span, {
-        'callyard.run.state': state,
-        'callyard.run.stop': stop,
-        'gen_ai.usage.input_tokens': usage.inputTokens,
-        'gen_ai.usage.output_tokens': usage.outputTokens,
+  const under = run.carrier === undefined ? {} : { parent: extract(run.carrier) };
+  return inSpan(
+    'invoke_agent callyard',
+    SpanKind.INTERNAL,
+    facts,
+    (span) => {
+      nameUser(span, run.principal);
+      return work(({ state, stop, usage, error }) => {
+        setFacts(span, {
+          'callyard.run.state': state,
+          'callyard.run.stop': stop,
+          'gen_ai.usage.input_tokens': usage.inputTokens,
+          'gen_ai.usage.output_tokens': usage.outputTokens,
+        });
+        if (state === 'failed' || state === 'expired') fail(span, stop, error ?? stop);
       });
-      if (state === 'failed' || state === 'expired') fail(span, stop, error ?? stop);
-    });
-  });
+    },
+    under,
+  );
 }
 
 export interface AgentEnd {

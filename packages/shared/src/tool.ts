@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import { valid } from 'semver';
 import type { Static, TSchema } from 'typebox';
 import { costPointerProblems } from './admission/cost-pointer.ts';
+import type { StateChange, StateValue, VersionedState } from './conversation-state.ts';
 import { didYouMean } from './nearest.ts';
 import { readPolicy, type Policy, type PolicyInput } from './policy.ts';
 import type { Principal } from './principal.ts';
@@ -33,15 +34,38 @@ export interface ToolContext {
   /** 1 for the first */
   attempt: number;
   conversationId: string | undefined;
+  /** Tells whoever watches the durable run how far the call is: small JSON, redacted; larger than 4 KiB is left out. */
+  progress: (said: unknown) => void;
+  /** where the call belongs to a conversation; an isolated handler cannot reach it */
+  conversation?: ConversationContext | undefined;
+}
+
+/** The state of a conversation, as a handler sees it: an object that its calls, and the choice of tools, share. */
+export interface ConversationContext {
+  id: string;
+  /** version 0, and nothing in it, where none was written */
+  state(): Promise<VersionedState>;
+  /**
+   * Changes the state and resolves with the new one, at most 64 KiB of JSON. `change` is called again where somebody
+   * else wrote meanwhile, so it only computes; a call that runs again changes it again.
+   */
+  update(change: StateChange): Promise<StateValue>;
 }
 
 /** What answers for a tool that fails: a handler, or another tool of the same worker that takes the same arguments. */
 export type Fallback<A = never> = ((args: A, ctx: ToolContext) => unknown) | { readonly tool: string };
 
+/** Whether a person has to approve a call before it starts: always, or where the arguments ask for it. */
+export type NeedsApproval<A = never> =
+  | true
+  | ((args: A, about: Pick<ToolContext, 'principal' | 'conversationId'>) => boolean | Promise<boolean>);
+
 export interface Tool {
   readonly manifest: Manifest;
   readonly handler: (args: never, ctx: ToolContext) => unknown;
   readonly fallback?: Fallback | undefined;
+  /** given exactly where the manifest has `policy.approval` */
+  readonly needsApproval?: NeedsApproval | undefined;
   /** `import.meta.url` of the module that exports the tool; needed for `policy.isolate` */
   readonly module: string | undefined;
 }
@@ -62,6 +86,8 @@ export interface ToolDefinition<P extends TSchema | JsonSchema> {
   handler: (args: Arguments<P>, ctx: ToolContext) => unknown;
   /** Where every attempt failed, or the service is not asked. A handler runs in the worker itself, also of an isolated tool. */
   fallback?: Fallback<Arguments<P>>;
+  /** Until a person approves it, a call waits without a slot; see `policy.approval`. A predicate may be asked again. */
+  needsApproval?: NeedsApproval<Arguments<P>>;
 }
 
 /** A tool cannot be registered; the message names every place that is wrong. */
@@ -79,6 +105,7 @@ const definitionKeys = [
   'module',
   'handler',
   'fallback',
+  'needsApproval',
 ];
 const namePattern = /^[A-Za-z_][A-Za-z0-9_./-]{0,127}$/;
 
@@ -88,8 +115,8 @@ const namePattern = /^[A-Za-z_][A-Za-z0-9_./-]{0,127}$/;
  * @throws ToolDefinitionError
  */
 export function defineTool<const P extends TSchema | JsonSchema>(definition: ToolDefinition<P>): Tool {
-  const { name, version, description, category, module, handler, fallback } = definition;
-  const { policy, problems } = readPolicy(definition.policy ?? {});
+  const { name, version, description, category, module, handler, fallback, needsApproval } = definition;
+  const { policy, problems } = readPolicy(withApproval(definition));
   const parameters = plainJson(definition.parameters);
   problems.push(
     ...headProblems(definition),
@@ -108,7 +135,12 @@ export function defineTool<const P extends TSchema | JsonSchema>(definition: Too
     schemaHash: contentHash(parameters),
     policy,
   };
-  return { manifest: frozen(manifest), handler, fallback, module };
+  return { manifest: frozen(manifest), handler, fallback, needsApproval, module };
+}
+
+/** Everybody sees by its policy that a tool may need approval. */
+function withApproval({ policy = {}, needsApproval }: Pick<ToolDefinition<never>, 'policy' | 'needsApproval'>) {
+  return needsApproval === undefined ? policy : { ...policy, approval: policy.approval ?? {} };
 }
 
 /** TypeBox keeps marks of its own on a schema; what travels is plain JSON. Undefined for what cannot be JSON. */
@@ -142,7 +174,18 @@ function headProblems(definition: Omit<ToolDefinition<never>, 'parameters'>): st
   }
   if (typeof handler !== 'function') problems.push('handler: not a function');
   if (!isFallback(definition.fallback)) problems.push("fallback: neither a function nor { tool: 'name' }");
+  problems.push(...approvalProblems(definition));
   return problems;
+}
+
+function approvalProblems({
+  needsApproval,
+  policy,
+}: Pick<ToolDefinition<never>, 'policy' | 'needsApproval'>): string[] {
+  if (needsApproval === undefined && policy?.approval)
+    return ['policy/approval: says who approves, but there is no needsApproval'];
+  const isFit = needsApproval === undefined || needsApproval === true || typeof needsApproval === 'function';
+  return isFit ? [] : ['needsApproval: neither true nor a function'];
 }
 
 const isFallback = (value: unknown): boolean =>

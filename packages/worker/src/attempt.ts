@@ -1,7 +1,9 @@
 import type { Admission } from '@callyard/shared/admission/admission';
 import type { AdmissionCall } from '@callyard/shared/admission/admission-call';
+import type { ApprovalRequests } from '@callyard/shared/approvals';
 import type { Cache } from '@callyard/shared/cache';
 import type { Envelope, Outcome, Wait } from '@callyard/shared/call';
+import type { ConversationStates } from '@callyard/shared/conversation-state';
 import type { CallError } from '@callyard/shared/failure';
 import type { Clock } from '@callyard/shared/clock';
 import type { Ledger, Refusal } from '@callyard/shared/ledger';
@@ -11,6 +13,7 @@ import type { Logger } from 'pino';
 import type { Blocks } from './blocks.ts';
 import type { WorkerLimits } from './options.ts';
 import type { StuckHandlers } from './stuck.ts';
+import type { Telling } from './telling.ts';
 
 /** One pick-up of a call by this worker. */
 export interface Attempt {
@@ -50,7 +53,9 @@ export interface WorkerContext {
   readonly tools: ToolSet;
   readonly ledger: Ledger;
   readonly admission: Admission;
+  readonly approvals: ApprovalRequests;
   readonly cache: Cache;
+  readonly states: ConversationStates;
   /** buckets that a service behind a tool has blocked, as this worker has heard */
   readonly blocks: Blocks;
   readonly breakers: Breakers;
@@ -59,6 +64,7 @@ export interface WorkerContext {
   readonly redact: (value: unknown) => unknown;
   readonly limits: WorkerLimits;
   readonly stuck: StuckHandlers;
+  readonly telling: Telling;
 }
 
 /** Ends an attempt without an outcome. */

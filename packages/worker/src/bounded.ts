@@ -1,7 +1,11 @@
+import type { Envelope } from '@callyard/shared/call';
 import { CallError } from '@callyard/shared/failure';
 import type { Tool, ToolContext } from '@callyard/shared/tool';
 import { Interruption, type Attempt, type WorkerContext } from './attempt.ts';
+import { conversationOf } from './conversation-of.ts';
 import { createFetch } from './fetch.ts';
+
+const maxProgressBytes = 4_096;
 
 /**
  * Runs a handler, bounded by the timeout of its tool and the deadline of the call. Rejects with what ended it; a
@@ -13,6 +17,7 @@ export async function bounded(
   worker: WorkerContext,
   run: (ctx: ToolContext) => unknown,
 ): Promise<unknown> {
+  if (attempt.abort.signal.aborted) throw reasonOf(attempt.abort.signal, manifest.policy.effects);
   const leftMs = attempt.envelope.deadlineAt - worker.clock.now();
   const { timeoutMs, effects } = manifest.policy;
   const late = () =>
@@ -105,5 +110,20 @@ function contextOf(
     idempotencyKey: envelope.idempotencyKey,
     attempt,
     conversationId: envelope.conversationId,
+    progress: (said) => tellProgress(said, envelope, manifest.name, worker),
+    get conversation() {
+      return conversationOf(envelope, signal, worker);
+    },
   };
+}
+
+/** A handler may say anything: what is no small JSON is left out, as its call is not to end for it. */
+function tellProgress(said: unknown, envelope: Envelope, tool: string, { redact, telling, log }: WorkerContext): void {
+  try {
+    const progress = redact(said);
+    if (Buffer.byteLength(JSON.stringify(progress) ?? '') > maxProgressBytes) throw new RangeError('larger than 4 KiB');
+    telling.tell(envelope, { type: 'call.progress', key: envelope.key, tool, progress });
+  } catch (error) {
+    log.warn({ err: error, job_id: envelope.key, tool }, 'the progress of a call cannot be told');
+  }
 }

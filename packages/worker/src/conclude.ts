@@ -29,7 +29,7 @@ export async function conclude(
       await leave(attempt, worker, 'again');
       return toFront(job, attempt.token);
     case 'retry':
-      await remember(job, attempt, { reason: 'retry', spends: true }, worker);
+      await remember(job, attempt, { reason: 'retry', spends: true, delayMs: verdict.delayMs }, worker);
       await leave(attempt, worker, 'again');
       return delay(job, attempt.token, verdict.delayMs);
     case 'wait':
@@ -60,17 +60,18 @@ export async function delay(job: Job, token: string, delayMs: number): Promise<n
   throw new DelayedError();
 }
 
-/** Out of this worker, then to the head of its lane, where it is found when what it waits for comes. */
+/** Out of this worker, then to where it is found when what it waits for comes: to the head of its lane, most often. */
 async function wait(
   job: Job,
-  { admission, token }: Attempt,
+  { admission, token, pool, envelope }: Attempt,
   { delayMs, reason }: Extract<Verdict, { kind: 'wait' }>,
   worker: WorkerContext,
 ): Promise<never> {
-  if (!admission) return delay(job, token, delayMs);
+  if (reason !== 'approval' && !admission) return delay(job, token, delayMs);
   await job.moveToDelayed(Date.now() + fuseMs, token);
-  if (reason === 'same_call') await worker.admission.follow(admission, lookAgainMs);
-  else await worker.admission.enterAgain(admission.about.p, [admission]);
+  if (reason === 'approval') await worker.approvals.park(pool, envelope.key);
+  else if (admission && reason === 'same_call') await worker.admission.follow(admission, lookAgainMs);
+  else if (admission) await worker.admission.enterAgain(pool, [admission]);
   throw new DelayedError();
 }
 
@@ -84,13 +85,15 @@ interface Pause {
   spends?: boolean;
   /** whether the handler ran; with a `Retry-After` it is counted, too */
   started?: boolean;
+  /** until it goes on, where that is known */
+  delayMs?: number;
 }
 
 async function remember(
   job: Job,
-  { waits, attempt, retryAfters }: Attempt,
-  { reason, spends = false, started = false }: Pause,
-  { clock }: WorkerContext,
+  { envelope, waits, attempt, retryAfters }: Attempt,
+  { reason, spends = false, started = false, delayMs = 0 }: Pause,
+  { clock, telling }: WorkerContext,
 ): Promise<void> {
   const progress: CallProgress = {
     waits: [...waits],
@@ -99,4 +102,8 @@ async function remember(
     retryAfters: retryAfters + (reason === 'retry_after' && started ? 1 : 0),
   };
   await job.updateProgress(progress);
+  if (reason === 'approval') return; // told as what it is, by the step that asked
+  const { key, tool } = envelope;
+  const until = delayMs > 0 ? { until: clock.now() + delayMs } : {};
+  telling.tell(envelope, { type: 'call.waiting', key, tool: tool.name, reason, ...until });
 }

@@ -8,6 +8,8 @@ import { runIsolated } from './isolate.ts';
 export function execute(attempt: Attempt, tool: Tool, args: unknown, worker: WorkerContext): Promise<unknown> {
   const { envelope } = attempt;
   const { name, policy } = tool.manifest;
+  const { key } = envelope;
+  worker.telling.tell(envelope, { type: 'call.started', key, tool: name, attempt: attempt.attempt, worker: worker.id });
   return worker.breakers.run(tool, () =>
     inToolSpan({ envelope, tool: name, args }, () =>
       bounded(attempt, tool, worker, (ctx) =>

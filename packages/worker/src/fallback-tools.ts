@@ -5,7 +5,7 @@ import type { ToolSet } from '@callyard/shared/tool-set';
 export const fallbackToolOf = (name: string, tools: ToolSet): Tool | undefined =>
   tools.resolve({ name, version: '', range: '*' });
 
-/** @throws ToolDefinitionError where a fallback names a tool that is not here, may not run twice, or leads back */
+/** @throws ToolDefinitionError where a fallback names a tool that is not here, may not run twice, needs approval, or leads back */
 export function checkFallbacks(tools: readonly Tool[], toolSet: ToolSet): void {
   for (const tool of tools) followFallbacks(tool, toolSet);
 }
@@ -20,6 +20,7 @@ function followFallbacks(tool: Tool, toolSet: ToolSet): void {
     if (!last) refuse(tool, `this worker serves no tool ${name}`);
     if (last?.manifest.policy.effects === 'at-most-once')
       refuse(tool, `${name} is at-most-once, and a call that is picked up again would start it again`);
+    if (last?.needsApproval) refuse(tool, `${name} needs approval, and nobody is asked for a fallback`);
     way.push(name);
   }
 }

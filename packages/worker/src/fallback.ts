@@ -5,6 +5,7 @@ import type { Tool } from '@callyard/shared/tool';
 import { AlreadySettled, Interruption, type Attempt, type WorkerContext } from './attempt.ts';
 import { authorize } from './authorize.ts';
 import { bounded } from './bounded.ts';
+import { cancelOf } from './cancelled.ts';
 import { classifyError, isServiceFailure } from './classify.ts';
 import { execute } from './execute.ts';
 import { fallbackToolOf } from './fallback-tools.ts';
@@ -67,6 +68,7 @@ async function runFallback(
     return { value, degraded: { why: error.code, by: typeof tool.fallback === 'function' ? 'handler' : 'tool' } };
   } catch (reason) {
     if (reason instanceof Interruption && !hasNoWayBack(reason, tool)) throw reason;
+    if (cancelOf(attempt)) return undefined;
     const { key: job_id } = attempt.envelope;
     const { code, message } = classifyError(reason);
     worker.log.warn({ event: 'fallback.failed', job_id, tool: tool.manifest.name, code, message }, 'a fallback failed');

@@ -1,9 +1,18 @@
+import type { Envelope } from '@callyard/shared/call';
 import { Interruption } from './attempt.ts';
+import { Cancelled } from './cancelled.ts';
+import { rememberCancelledRuns } from './cancelled-runs.ts';
 
 /** The jobs this worker holds at the moment, and until when their locks are known to be ours. */
 export interface HeldJobs {
-  hold(key: string, abort: AbortController): void;
+  hold(key: string, envelope: Envelope, abort: AbortController): void;
   release(key: string): void;
+  /** Ends the calls of a run that were enqueued until then as cancelled, also those that come to be held a moment later. */
+  cancelRun(runId: string, until: number): void;
+  /** Ends these calls as cancelled. */
+  cancel(keys: readonly string[]): void;
+  /** the calls of these jobs that are held; default all */
+  calls(keys?: readonly string[]): Envelope[];
   /** BullMQ renewed these locks */
   renewed(keys: readonly string[]): void;
   /** BullMQ says these locks are no longer ours */
@@ -19,6 +28,7 @@ export interface HeldJobs {
 }
 
 interface Held {
+  envelope: Envelope;
   abort: AbortController;
   lockedUntil: number;
 }
@@ -29,9 +39,12 @@ interface Held {
  */
 export function watchHeldJobs(lockMs: number): HeldJobs {
   const held = new Map<string, Held>();
+  // Longer than a job takes from the queue to its handler; and what this misses is found as its lock is renewed.
+  const cancelledRuns = rememberCancelledRuns(lockMs);
   let onIdle: (() => void)[] = [];
   let closed = false;
 
+  const cancel = (key: string): void => held.get(key)?.abort.abort(new Cancelled());
   const lose = (key: string): void => held.get(key)?.abort.abort(new Interruption('lock-lost'));
   const timer = setInterval(() => {
     const now = performance.now();
@@ -40,8 +53,9 @@ export function watchHeldJobs(lockMs: number): HeldJobs {
   timer.unref();
 
   return {
-    hold(key, abort) {
-      held.set(key, { abort, lockedUntil: performance.now() + lockMs });
+    hold(key, envelope, abort) {
+      held.set(key, { envelope, abort, lockedUntil: performance.now() + lockMs });
+      if (cancelledRuns.has(envelope)) cancel(key);
     },
     release(key) {
       held.delete(key);
@@ -49,6 +63,12 @@ export function watchHeldJobs(lockMs: number): HeldJobs {
       for (const resolve of onIdle) resolve();
       onIdle = [];
     },
+    cancelRun(runId, until) {
+      cancelledRuns.add(runId, until);
+      for (const [key, { envelope }] of held) if (envelope.runId === runId && cancelledRuns.has(envelope)) cancel(key);
+    },
+    cancel: (keys) => keys.forEach(cancel),
+    calls: (keys = [...held.keys()]) => keys.flatMap((key) => held.get(key)?.envelope ?? []),
     renewed(keys) {
       const lockedUntil = performance.now() + lockMs;
       for (const key of keys) {

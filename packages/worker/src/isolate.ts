@@ -23,6 +23,11 @@ export type IsolatedAnswer =
   | { result: string }
   | { error: { code: FailureCode; message: string; retry: Retry; suggestion?: string; details?: unknown } };
 
+/** What it says before that. */
+export interface IsolatedProgress {
+  progress: unknown;
+}
+
 const childScript = new URL('./isolated-child.ts', import.meta.url);
 
 /** Children that wait for their next call: starting one costs about as much as a slow tool, so they are kept. */
@@ -48,7 +53,7 @@ export async function runIsolated(tool: Tool, args: unknown, ctx: ToolContext): 
       args,
       ctx: { principal, idempotencyKey, attempt, conversationId },
     };
-    const answer = await ask(child, call);
+    const answer = await ask(child, call, ctx.progress);
     giveBack(child);
     if ('result' in answer) return JSON.parse(answer.result);
     const { code, message, ...options } = answer.error;
@@ -85,14 +90,15 @@ function giveBack(child: ChildProcess): void {
   child.channel?.unref();
 }
 
-/** One question, one answer; a child that dies before it answers rejects. */
-function ask(child: ChildProcess, call: IsolatedCall): Promise<IsolatedAnswer> {
+/** One question, one answer, and what is said on the way; a child that dies before it answers rejects. */
+function ask(child: ChildProcess, call: IsolatedCall, progress: ToolContext['progress']): Promise<IsolatedAnswer> {
   return new Promise((resolve, reject) => {
     const end = (settle: () => void) => {
       child.off('message', onMessage).off('exit', onExit).off('error', onError);
       settle();
     };
-    const onMessage = (answer: unknown) => end(() => resolve(answer as IsolatedAnswer));
+    const onMessage = (message: IsolatedAnswer | IsolatedProgress) =>
+      'progress' in message ? progress(message.progress) : end(() => resolve(message));
     const onExit = (code: number | null, signal: string | null) =>
       end(() =>
         reject(

@@ -2,10 +2,10 @@
 import { Worker } from 'node:worker_threads';
 import { createLogger } from '@callyard/shared/log';
 import type { CallError } from '@callyard/shared/failure';
-import type { Tool } from '@callyard/shared/tool';
+import type { ConversationContext, Tool } from '@callyard/shared/tool';
 import { classifyError } from './classify.ts';
 import { createFetch } from './fetch.ts';
-import type { IsolatedAnswer, IsolatedCall } from './isolate.ts';
+import type { IsolatedAnswer, IsolatedCall, IsolatedProgress } from './isolate.ts';
 import { toolsIn } from './load-tools.ts';
 import { toJson } from './redact.ts';
 
@@ -46,10 +46,18 @@ function contextOf({ ctx, name }: IsolatedCall, { manifest }: Tool) {
   const log = createLogger({ name: 'callyard-isolated', level: 'info' });
   return {
     ...ctx,
+    conversation: ctx.conversationId === undefined ? undefined : outOfReach(ctx.conversationId),
     signal,
+    progress: (progress: unknown) => void process.send?.({ progress } satisfies IsolatedProgress),
     fetch: createFetch({ hosts: manifest.policy.hosts, signal }),
     log: log.child({ job_id: ctx.idempotencyKey, tool: name, attempt: ctx.attempt }),
   };
+}
+
+/** No Redis in here. */
+function outOfReach(id: string): ConversationContext {
+  const refuse = () => Promise.reject(new TypeError('an isolated handler cannot reach the state of its conversation'));
+  return { id, state: refuse, update: refuse };
 }
 
 function describe({ code, message, retry, suggestion, details }: CallError) {

@@ -1,7 +1,7 @@
 import type { AdmissionNews, Due } from '@callyard/shared/admission/admission';
 import type { WorkerConfig } from '@callyard/shared/config';
 import type { Names } from '@callyard/shared/names';
-import { connectRedis } from '@callyard/shared/redis';
+import type { Redis } from '@callyard/shared/redis';
 import type { WorkerContext } from './attempt.ts';
 
 /**
@@ -14,15 +14,16 @@ export interface Pump {
 }
 
 export interface PumpOptions {
-  config: Pick<WorkerConfig, 'redisUrl' | 'sweepMs'>;
+  config: Pick<WorkerConfig, 'sweepMs'>;
+  /** the worker's connection that only listens */
+  subscriber: Redis;
   names: Names;
   context: Pick<WorkerContext, 'id' | 'admission' | 'blocks' | 'clock' | 'log'>;
 }
 
-export async function startPump({ config, names, context }: PumpOptions): Promise<Pump> {
+export async function startPump({ config, subscriber, names, context }: PumpOptions): Promise<Pump> {
   const { id, admission, blocks, clock, log } = context;
   const pumpMs = 2 * config.sweepMs;
-  const subscriber = connectRedis({ url: config.redisUrl, name: `callyard-worker:${id}:admission`, log });
   let timer: NodeJS.Timeout | undefined;
   let holdsPump = false;
   let stopped = false;
@@ -36,7 +37,8 @@ export async function startPump({ config, names, context }: PumpOptions): Promis
     ask.then(plan, (error: unknown) => log.warn({ err: error }, 'admission could not be asked'));
   const pump = (): void => void run(admission.pump(id));
 
-  subscriber.on('message', (_channel: string, message: string) => {
+  subscriber.on('message', (channel: string, message: string) => {
+    if (channel !== names.admissionChannel) return;
     const news = JSON.parse(message) as AdmissionNews;
     if ('blocked' in news) blocks.add(news.blocked, news.until);
     else if (holdsPump) plan({ at: news.due });
@@ -49,7 +51,6 @@ export async function startPump({ config, names, context }: PumpOptions): Promis
       stopped = true;
       clearTimeout(timer);
       clearInterval(sweeper);
-      subscriber.disconnect();
       // The slots of this worker count no more, and whoever sweeps next gets the pump.
       await run(admission.sweep(id, 1, true));
     },

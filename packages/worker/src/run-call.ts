@@ -1,7 +1,9 @@
 import type { Outcome } from '@callyard/shared/call';
 import { CallError } from '@callyard/shared/failure';
+import { approve } from './approve.ts';
 import { AlreadySettled, Interruption, MustWait, type Attempt, type Verdict, type WorkerContext } from './attempt.ts';
 import { authorize } from './authorize.ts';
+import { cancelOf } from './cancelled.ts';
 import { classifyError } from './classify.ts';
 import { execute } from './execute.ts';
 import { degrade } from './fallback.ts';
@@ -17,7 +19,7 @@ import { blockUpstream } from './upstream.ts';
 import { validate } from './validate.ts';
 
 /**
- * The way of one call through a worker: resolve → authorize → validate → open → execute → redact → settle → record.
+ * The way of one call through a worker: resolve → authorize → validate → approve → open → execute → redact → settle → record.
  * A step ends the attempt by throwing what happens next: a `CallError`, an `Interruption`, or `AlreadySettled`.
  */
 export async function runCall(attempt: Attempt, worker: WorkerContext): Promise<Verdict> {
@@ -39,9 +41,11 @@ export async function runCall(attempt: Attempt, worker: WorkerContext): Promise<
 }
 
 async function runSteps(attempt: Attempt, worker: WorkerContext): Promise<{ value: unknown; cached: boolean }> {
+  attempt.abort.signal.throwIfAborted(); // its run was cancelled while it was on its way here, say
   const tool = resolve(attempt, worker);
   authorize(attempt, tool);
   const args = validate(attempt, tool, worker);
+  await approve(attempt, tool, args, worker);
   const found = await open(attempt, tool, args, worker);
   if (found) return { value: found.value, cached: true };
   const result = await execute(attempt, tool, args, worker);
@@ -81,7 +85,8 @@ async function withoutTool(
   startedAt: number,
 ): Promise<Outcome> {
   const substitute = await degrade(error, attempt, worker);
-  return substitute ? degraded(substitute, attempt, worker, startedAt) : failed(error, attempt, worker, startedAt);
+  if (substitute) return degraded(substitute, attempt, worker, startedAt);
+  return failed(cancelOf(attempt) ?? error, attempt, worker, startedAt);
 }
 
 function withoutOutcome(error: unknown): Verdict {

@@ -3,6 +3,7 @@ import type { Outcome } from '@callyard/shared/call';
 import { deadLetterTtlMs } from '@callyard/shared/dead-jobs';
 import { failures } from '@callyard/shared/failure';
 import type { Settlement } from '@callyard/shared/ledger';
+import { finishedEvent } from '@callyard/shared/runs/run-event';
 import type { Attempt, WorkerContext } from './attempt.ts';
 
 /** Pause between two tries to write an outcome that Redis would not take. */
@@ -25,6 +26,7 @@ export async function settle(outcome: Outcome, attempt: Attempt, worker: WorkerC
     replyTo: envelope.replyTo,
     job: { pool, token },
     admitted: attempt.admission && { call: attempt.admission, started: started(outcome) },
+    ...(envelope.durable ? { run: { id: envelope.runId }, event: finishedEvent(outcome) } : {}),
   };
   const { sent, done } = worker.ledger.settle(settlement);
   done.then(

@@ -2,16 +2,19 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { Worker as BullWorker } from 'bullmq';
 import { createAdmission } from '@callyard/shared/admission/admission';
+import { createApprovalRequests } from '@callyard/shared/approvals';
 import { createCache } from '@callyard/shared/cache';
 import { joinCatalog, poolOf, type Membership, type WorkerEntry } from '@callyard/shared/catalog';
 import { startClock } from '@callyard/shared/clock';
 import { configDefaults, type WorkerConfig } from '@callyard/shared/config';
+import { createConversationStates } from '@callyard/shared/conversation-state';
 import { deadLetterTtlMs } from '@callyard/shared/dead-jobs';
 import { createLedger } from '@callyard/shared/ledger';
 import { createLogger } from '@callyard/shared/log';
-import { createNames } from '@callyard/shared/names';
+import { createNames, type Names } from '@callyard/shared/names';
 import { createRedactor } from '@callyard/shared/redact';
-import { openRedis, type Redis } from '@callyard/shared/redis';
+import { connectRedis, openRedis, type Redis } from '@callyard/shared/redis';
+import { createRunStore } from '@callyard/shared/runs/run-store';
 import { manifestHash, type Tool } from '@callyard/shared/tool';
 import { createToolSet } from '@callyard/shared/tool-set';
 import type { Logger } from 'pino';
@@ -24,6 +27,8 @@ import { stopIsolated } from './isolate.ts';
 import { processJob } from './process-job.ts';
 import { startPump, type Pump } from './pump.ts';
 import { watchStuckHandlers } from './stuck.ts';
+import { createTelling } from './telling.ts';
+import { watchUnwanted } from './unwanted.ts';
 
 /** Everything has the default of shared/config.ts; only the tools are needed. */
 export interface WorkerOptions extends Partial<WorkerConfig> {
@@ -54,6 +59,7 @@ export async function createWorker({ tools, log: ownLog, ...options }: WorkerOpt
   const log = (ownLog ?? createLogger({ name: 'callyard-worker', level: config.logLevel })).child({ worker: entry.id });
   const names = createNames(config.prefix);
   const redis = await openRedis({ url: config.redisUrl, name: `callyard-worker:${entry.id}`, log });
+  const subscriber = connectRedis({ url: config.redisUrl, name: `callyard-worker:${entry.id}:news`, log });
   const clock = await startClock(redis);
   const stuck = watchStuckHandlers(config.maxStuck, (stuckTools) => {
     log.error(
@@ -62,23 +68,18 @@ export async function createWorker({ tools, log: ownLog, ...options }: WorkerOpt
     );
     void stop('stuck');
   });
-  const ledger = createLedger(redis, names);
-  const redact = createRedactor({ keys: config.redactKeys });
-  const admission = createAdmission(redis, names);
-  const blocks = createBlocks();
   const context: WorkerContext = {
     id: entry.id,
     tools: toolSet,
-    ledger,
-    admission,
-    cache: createCache(redis, names),
-    blocks,
+    ...stores(redis, names, config),
+    blocks: createBlocks(),
     breakers: createBreakers(log),
     clock,
     log,
-    redact,
+    redact: createRedactor({ keys: config.redactKeys }),
     limits: config,
     stuck,
+    telling: createTelling(createRunStore(redis, names), log),
   };
   const held = watchHeldJobs(config.lockMs);
   const bull = fetchJobs(config, entry, redis, held, context);
@@ -88,7 +89,7 @@ export async function createWorker({ tools, log: ownLog, ...options }: WorkerOpt
   let pump: Pump | undefined;
   let stopping: Promise<void> | undefined;
   const stop = (reason: 'closed' | 'stuck'): Promise<void> => {
-    stopping ??= shutDown({ config, context, membership, pump, held, bull, redis }).finally(() =>
+    stopping ??= shutDown({ config, context, membership, pump, held, bull, redis, subscriber }).finally(() =>
       reportStopped(reason),
     );
     return stopping;
@@ -99,7 +100,9 @@ export async function createWorker({ tools, log: ownLog, ...options }: WorkerOpt
     const manifests = tools.map(({ manifest }) => manifest);
     const { heartbeatMs } = config;
     membership = await joinCatalog({ redis, names, worker: entry, manifests, heartbeatMs, onError });
-    pump = await startPump({ config, names, context });
+    pump = await startPump({ config, subscriber, names, context });
+    const unwanted = await watchUnwanted({ held, redis, subscriber, names, telling: context.telling, log });
+    bull.on('locksRenewed', ({ jobIds }) => unwanted.look(jobIds));
   } catch (error) {
     await stop('closed');
     throw error;
@@ -108,6 +111,15 @@ export async function createWorker({ tools, log: ownLog, ...options }: WorkerOpt
   log.info({ event: 'worker.started', pool: entry.pool, slots: entry.slots, tools: tools.length }, 'serving');
   return { id: entry.id, pool: entry.pool, stopped, close: () => stop('closed') };
 }
+
+/** Where the steps of a call read and write. */
+const stores = (redis: Redis, names: Names, { conversationTtlMs }: WorkerConfig) => ({
+  ledger: createLedger(redis, names),
+  admission: createAdmission(redis, names),
+  approvals: createApprovalRequests(redis, names),
+  cache: createCache(redis, names),
+  states: createConversationStates(redis, names, conversationTtlMs),
+});
 
 interface RunningWorker {
   config: WorkerConfig;
@@ -118,10 +130,20 @@ interface RunningWorker {
   held: HeldJobs;
   bull: BullWorker;
   redis: Redis;
+  subscriber: Redis;
 }
 
 /** Out of the catalog first, so that nobody sends more; then the jobs; the connection last. */
-async function shutDown({ config, context, membership, pump, held, bull, redis }: RunningWorker): Promise<void> {
+async function shutDown({
+  config,
+  context,
+  membership,
+  pump,
+  held,
+  bull,
+  redis,
+  subscriber,
+}: RunningWorker): Promise<void> {
   const { log, clock } = context;
   await membership?.leave().catch((error: unknown) => log.warn({ err: error }, 'could not leave the catalog'));
   await pump?.stop();
@@ -132,6 +154,7 @@ async function shutDown({ config, context, membership, pump, held, bull, redis }
   stopIsolated();
   held.stop();
   clock.stop();
+  subscriber.disconnect();
   redis.disconnect();
 }
 

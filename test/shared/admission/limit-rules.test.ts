@@ -5,12 +5,14 @@ import { folderWith } from '../../support/temporary-folder.ts';
 
 const rule = { per: ['user'], concurrency: 2, for: { role: 'free', owner: 'acme', user: 'mia', tool: 'weather' } };
 
+const budget = { for: { role: 'free', owner: 'acme', user: 'mia' }, maxTurns: 4, maxRunMs: 60_000, tokensPerDay: 200 };
+
 const fileWith = async (text: string) => join(await folderWith({ 'limits.json': text }), 'limits.json');
 
 describe('rules of limits', () => {
-  it('are taken as they are written, both parts optional', () => {
-    expect(readLimitRules({})).toEqual({ limits: [], weights: {} });
-    const rules = { limits: [rule], weights: { pro: 4, free: 0.5 } };
+  it('are taken as they are written, every part optional', () => {
+    expect(readLimitRules({})).toEqual({ limits: [], budgets: [], weights: {} });
+    const rules = { limits: [rule], budgets: [budget], weights: { pro: 4, free: 0.5 } };
     expect(readLimitRules(rules)).toEqual(rules);
   });
 
@@ -24,6 +26,10 @@ describe('rules of limits', () => {
       '/limits/0/for: unknown rol; did you mean role?',
     ],
     ['a weight of 0', { weights: { free: 0 } }, '/weights/free: must be > 0, got 0'],
+    ['a budget misspelt', { budgets: [{ maxTurn: 1 }] }, '/budgets/0: unknown maxTurn; did you mean maxTurns?'],
+    ['a budget of 0', { budgets: [{ tokensPerDay: 0 }] }, '/budgets/0/tokensPerDay: must be >= 1, got 0'],
+    ['a budget of a tool', { budgets: [{ for: { tool: 'x' }, maxCalls: 1 }] }, '/budgets/0/for: unknown tool'],
+    ['a budget that bounds nothing', { budgets: [{ for: { user: 'x' } }] }, '/budgets/0: it bounds nothing'],
     ['a rule that limits nothing', { limits: [{ per: [] }] }, '/limits/0: it limits nothing'],
   ])('with %s are refused, and the place is named', (_what, rules, message) => {
     expect(() => readLimitRules(rules)).toThrow(LimitRulesError);

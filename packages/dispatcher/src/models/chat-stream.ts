@@ -28,8 +28,11 @@ interface OpenCall {
   call: { id: string; type: 'function'; function: { name: string; arguments: string }; [field: string]: unknown };
 }
 
-/** Joins the chunks of a stream. @throws CutResponse if it ends before the model said why it stopped */
-export async function joinStream(chunks: AsyncIterable<Chunk>): Promise<ChatResponse> {
+/** Joins the chunks of a stream, and tells its text as it comes. @throws CutResponse if it ends before the model said why it stopped */
+export async function joinStream(
+  chunks: AsyncIterable<Chunk>,
+  onText: (text: string) => void = () => {},
+): Promise<ChatResponse> {
   const message: ChatResponse['message'] = { role: 'assistant', content: null };
   const calls: OpenCall[] = [];
   const response: Partial<ChatResponse> = {};
@@ -39,7 +42,9 @@ export async function joinStream(chunks: AsyncIterable<Chunk>): Promise<ChatResp
     if (usage) response.usage = usage;
     const [choice] = choices ?? [];
     if (!choice) continue;
-    joinDelta((choice.delta ?? {}) as Delta, message, calls);
+    const delta = (choice.delta ?? {}) as Delta;
+    joinDelta(delta, message, calls);
+    if (typeof delta.content === 'string' && delta.content !== '') onText(delta.content);
     if (choice.finish_reason) response.finishReason = choice.finish_reason;
   }
   const { finishReason } = response;

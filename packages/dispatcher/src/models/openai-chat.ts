@@ -41,8 +41,10 @@ export function openaiChat(options: OpenaiChatOptions): Model {
       const { signal } = request;
       const names = toolNames(namesIn(request));
       const params = { ...body, model, ...toChatRequest(request, names) };
+      const answer = tellingOf(request);
       const ask = async () => {
-        const response = await within(timeoutMs, signal, (bounded) => send(client, params, bounded));
+        answer.begin();
+        const response = await within(timeoutMs, signal, (bounded) => send(client, params, bounded, answer.tell));
         return toModelResponse(response, names);
       };
       const read = (error: unknown) => readFailure(error, { model, apiKey });
@@ -59,6 +61,21 @@ function* namesIn({ tools, messages }: ModelRequest): Generator<string> {
   }
 }
 
+/** Tells the text of each attempt; one that follows an attempt of which text was told says so. */
+function tellingOf({ onDelta }: ModelRequest): { begin(): void; tell(text: string): void } {
+  let hasTold = false;
+  return {
+    begin() {
+      if (hasTold) onDelta?.({ restart: true });
+      hasTold = false;
+    },
+    tell(text) {
+      hasTold = true;
+      onDelta?.({ text });
+    },
+  };
+}
+
 /** Bounds the whole response: the SDK's own timeout ends where the headers have come. */
 async function within<T>(ms: number, signal: AbortSignal, send: (bounded: AbortSignal) => Promise<T>): Promise<T> {
   const timeout = AbortSignal.timeout(ms);
@@ -69,21 +86,25 @@ async function within<T>(ms: number, signal: AbortSignal, send: (bounded: AbortS
   }
 }
 
-async function askStreamed(client: OpenAI, params: Params, signal: AbortSignal): Promise<ChatResponse> {
-  const withUsage = { stream_options: { include_usage: true }, ...params };
-  return joinStream(await client.chat.completions.create({ ...withUsage, stream: true }, { signal }));
-}
+type Ask = (client: OpenAI, params: Params, signal: AbortSignal, tell: (text: string) => void) => Promise<ChatResponse>;
 
-async function askWhole(client: OpenAI, params: Params, signal: AbortSignal): Promise<ChatResponse> {
+const askStreamed: Ask = async (client, params, signal, tell) => {
+  const withUsage = { stream_options: { include_usage: true }, ...params };
+  return joinStream(await client.chat.completions.create({ ...withUsage, stream: true }, { signal }), tell);
+};
+
+const askWhole: Ask = async (client, params, signal, tell) => {
   const { choices, ...response } = await client.chat.completions.create({ ...params, stream: false }, { signal });
   const [choice] = choices ?? [];
   if (!choice?.finish_reason) throw new CutResponse('the response holds no complete choice');
+  const { content } = choice.message;
+  if (typeof content === 'string' && content !== '') tell(content);
   return {
     ...response,
     finishReason: choice.finish_reason,
     message: choice.message as unknown as ChatResponse['message'],
   };
-}
+};
 
 function toModelResponse({ id, model, finishReason, message, usage }: ChatResponse, names: ToolNames): ModelResponse {
   const named = fromChatMessage(message, names);

@@ -1,4 +1,5 @@
 import { ModelError, type AssistantMessage, type Model, type ModelRequest } from '../model.ts';
+import { orAborted } from '../or-aborted.ts';
 import { toolCallsOf } from '../read-calls.ts';
 
 type Say = (request: ModelRequest) => AssistantMessage | Promise<AssistantMessage>;
@@ -34,6 +35,7 @@ function saying(say: Say, name: string): Model {
     async ask(request) {
       request.signal.throwIfAborted();
       const message = await orAborted(say(request), request.signal);
+      for (const text of wordsOf(message)) request.onDelta?.({ text });
       const stop = toolCallsOf(message).length > 0 ? 'calls' : 'answer';
       return { message, stop, usage: { inputTokens: 0, outputTokens: 0 }, model: name };
     },
@@ -54,10 +56,6 @@ function reciting(lines: readonly AssistantMessage[], name: string): ScriptedMod
   return { ...saying(next, name), requests, asked: (nth) => ask(nth).promise };
 }
 
-/** What the answer resolves to; rejects with the signal's reason if that comes first. */
-function orAborted<T>(answer: T | Promise<T>, signal: AbortSignal): Promise<T> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const onAbort = () => reject(signal.reason as Error);
-  signal.addEventListener('abort', onAbort, { once: true });
-  return Promise.race([answer, promise]).finally(() => signal.removeEventListener('abort', onAbort));
-}
+/** The words of an answer, each with the space after it: a provider's deltas are about as long. */
+const wordsOf = ({ content }: AssistantMessage): readonly string[] =>
+  typeof content === 'string' ? (content.match(/\s*\S+\s*|\s+/g) ?? []) : [];

@@ -62,7 +62,11 @@ const pumpScript = loadScript('./pump-1.lua', import.meta.url);
 const sweepScript = loadScript('./sweep-1.lua', import.meta.url);
 
 /** The arguments of enter-1.lua after its key. */
-export function enterArguments(pool: string, calls: readonly AdmissionCall[], how: 'new' | 'again'): string[] {
+export function enterArguments(
+  pool: string,
+  calls: readonly AdmissionCall[],
+  how: 'new' | 'gated' | 'again',
+): string[] {
   const lanes = Object.fromEntries(calls.map(({ lane, about }) => [lane, about]));
   const given = calls.map((call) => [laneText(call), call.lane, call.takeover ? 1 : 0]);
   return [pool, JSON.stringify({ lanes, calls: given }), how];

@@ -6,7 +6,8 @@
   ARGV[1]  pool
   ARGV[2]  JSON {lanes: {<lane>: <about>}, calls}, see lib/lanes.lua; a call is
            [text as it stands in a lane, lane, is a takeover 0 | 1]
-  ARGV[3]  'new', or 'again' for calls that come from a worker and go to the head of their lanes
+  ARGV[3]  'new', 'gated' where some of them may have been refused by runs/gate-1.lua, or 'again' for calls that come
+           from a worker and go to the head of their lanes
 ]]
 local tag = KEYS[1]
 -- @include lib/now.lua
@@ -15,8 +16,9 @@ local tag = KEYS[1]
 -- @include lib/buckets.lua
 -- @include lib/lanes.lua
 -- @include lib/serve.lua
+-- @include ../runs/lib/run.lua
 readClock()
-local pool, request, isNew = ARGV[1], cjson.decode(ARGV[2]), ARGV[3] == 'new'
+local pool, request, isNew = ARGV[1], cjson.decode(ARGV[2]), ARGV[3] ~= 'again'
 local laneTtlMs = 31 * dayMs
 local parked = {}
 
@@ -64,6 +66,22 @@ local function hopeless(call)
   return hopelessBehind(call, before - countDead(call.lane))
 end
 
+local reasons = {r = 'rate', c = 'concurrency', x = 'retry_after'}
+
+-- Whoever reads the events of a durable run is told what a call waits for, and until when if that is known.
+local function tellWaiting(call, met)
+  local run = call.key:match('^(.+)%.%d+%.%d+$')
+  if not isWatched(redis.call('HGET', runKey(run), 'watchedUntil')) then return end
+  local bucket = met and met.bucket or ''
+  writeEvents(run, {cjson.encode({
+    type = 'call.waiting',
+    key = call.key,
+    tool = redis.call('HGET', bull(pool, call.key), 'name'),
+    reason = reasons[bucket:sub(1, 1)] or 'share',
+    ['until'] = met and met.at and math.ceil(met.at) or nil,
+  })})
+end
+
 local function putInLane(call)
   local length = redis.call(isNew and 'RPUSH' or 'LPUSH', laneKey(call.lane), call.text)
   abouts[call.lane] = call.about
@@ -82,9 +100,18 @@ local function enter(call)
   local refusal = (met and met.refuse and met) or hopeless(call)
   if refusal then return refuse(pool, call, refusal) end
   putInLane(call)
+  if ARGV[3] == 'gated' then tellWaiting(call, met) end
 end
 
-for _, given in ipairs(request.calls) do enter(read(given)) end
+local gated = {}
+if ARGV[3] == 'gated' then
+  for _, key in ipairs(redis.call('SMEMBERS', tag .. ':refused')) do gated[key] = true end
+end
+
+for _, given in ipairs(request.calls) do
+  local call = read(given)
+  if not gated[call.key] then enter(call) end
+end
 
 -- The last one added stands at the head of `wait`.
 for i = #parked, 1, -1 do park(pool, parked[i].key, parked[i].deadline) end

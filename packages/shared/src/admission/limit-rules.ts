@@ -1,21 +1,13 @@
 import { readFileSync } from 'node:fs';
 import Type from 'typebox';
 import { Value } from 'typebox/value';
+import { BudgetRule, budgetProblems } from '../budget.ts';
 import { problemsOf } from '../schema-problems.ts';
 import { limitProblems, limitProperties } from './limit.ts';
+import { Name, whoseProperties } from './whose.ts';
 
-const Name = Type.String({ minLength: 1, maxLength: 256 });
-
-/** Whose calls a rule is about; all that is given must fit. A plan such as `free` is a role. */
-const For = Type.Object(
-  {
-    role: Type.Optional(Name),
-    user: Type.Optional(Name),
-    owner: Type.Optional(Name),
-    tool: Type.Optional(Name),
-  },
-  { additionalProperties: false },
-);
+/** Whose calls a rule is about; all that is given must fit. */
+const For = Type.Object({ ...whoseProperties, tool: Type.Optional(Name) }, { additionalProperties: false });
 
 /** A limit that configuration lays on calls, beside those their tools declare. Without `for` it is on all. */
 export const LimitRule = Type.Object({ ...limitProperties, for: Type.Optional(For) }, { additionalProperties: false });
@@ -24,6 +16,10 @@ export type LimitRule = Type.Static<typeof LimitRule>;
 export const LimitRules = Type.Object(
   {
     limits: Type.Array(LimitRule, { default: [] }),
+    budgets: Type.Array(BudgetRule, {
+      default: [],
+      description: 'what runs may take; of all that apply the strictest',
+    }),
     weights: Type.Record(Name, Type.Number({ exclusiveMinimum: 0, maximum: 1_000 }), {
       default: {},
       description: 'role → share of its users against those of others; default 1 each',
@@ -44,7 +40,10 @@ export function readLimitRules(data: unknown): LimitRules {
   const problems = problemsOf(filled, LimitRules).map(({ pointer, problem }) => `${pointer || '/'}: ${problem}`);
   if (problems.length > 0) throw new LimitRulesError(listed(problems));
   const rules = filled as LimitRules;
-  const faults = rules.limits.flatMap((rule, i) => limitProblems(rule).map((problem) => `/limits/${i}: ${problem}`));
+  const faults = [
+    ...rules.limits.flatMap((rule, i) => limitProblems(rule).map((problem) => `/limits/${i}: ${problem}`)),
+    ...rules.budgets.flatMap((rule, i) => budgetProblems(rule).map((problem) => `/budgets/${i}: ${problem}`)),
+  ];
   if (faults.length > 0) throw new LimitRulesError(listed(faults));
   return rules;
 }

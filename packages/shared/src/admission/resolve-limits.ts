@@ -4,6 +4,7 @@ import type { Limit } from './limit.ts';
 import { costOf } from './limit-cost.ts';
 import type { LimitRule, LimitRules } from './limit-rules.ts';
 import type { ResolvedLimit } from './resolved-limit.ts';
+import { isAbout } from './whose.ts';
 
 /** A call as limits see it: `args` are its validated arguments. */
 export interface LimitedCall {
@@ -43,13 +44,7 @@ export function weightOf({ roles }: Principal, weights: LimitRules['weights']): 
 
 function applies(limit: Limit | LimitRule, { tool, principal }: LimitedCall): boolean {
   const whose = 'for' in limit ? limit.for : undefined;
-  if (!whose) return true;
-  return (
-    (whose.tool ?? tool) === tool &&
-    (whose.owner ?? principal.owner) === principal.owner &&
-    (whose.user ?? principal.userId) === principal.userId &&
-    (whose.role === undefined || principal.roles.includes(whose.role))
-  );
+  return !whose || ((whose.tool ?? tool) === tool && isAbout(whose, principal));
 }
 
 function kindsOf(limit: Limit, call: LimitedCall): ResolvedLimit[] {

@@ -2,41 +2,39 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { ServingMessage } from './serve.ts';
 
-/** A worker running as a process of its own. */
-export interface WorkerProcess {
-  /** as the catalog and outcomes name it */
+/** A worker, or a dispatcher that drives durable runs, as a process of its own. */
+export interface ServingProcess {
+  /** as the catalog, outcomes and runs name it */
   id: string;
   pid: number;
   process: ChildProcess;
 }
 
 export interface SpawnOptions {
-  /** the module to run: one that ends in `serve` */
+  /** the module to run: one that ends in `serve` or `serveRuns` */
   script: URL;
   args: readonly string[];
   env: Record<string, string | undefined>;
 }
 
-/** Starts worker processes and resolves when all of them serve. Rejects with what the first failing one said. */
-export async function startWorkers(count: number, options: SpawnOptions): Promise<WorkerProcess[]> {
-  const started = await Promise.allSettled(Array.from({ length: count }, () => startWorker(options)));
+/** Starts processes and resolves when all of them serve. Rejects with what the first failing one said. */
+export async function startProcesses(count: number, options: SpawnOptions): Promise<ServingProcess[]> {
+  const started = await Promise.allSettled(Array.from({ length: count }, () => startProcess(options)));
   const failure = started.find((one) => one.status === 'rejected');
-  const workers = started.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
-  if (!failure) return workers;
-  await stopWorkers(workers);
+  const serving = started.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+  if (!failure) return serving;
+  await stopProcesses(serving);
   throw failure.reason;
 }
 
-function startWorker({ script, args, env }: SpawnOptions): Promise<WorkerProcess> {
+function startProcess({ script, args, env }: SpawnOptions): Promise<ServingProcess> {
   const child = fork(script, args, { env, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
   const said = lastLines(child);
   return new Promise((resolve, reject) => {
     child.once('exit', (code, signal) =>
-      reject(new Error(`a worker process ended (${signal ?? `exit ${code}`}) before it served:\n${said().join('\n')}`)),
+      reject(new Error(`the process ended (${signal ?? `exit ${code}`}) before it served:\n${said().join('\n')}`)),
     );
-    child.once('message', (ready: ServingMessage) =>
-      resolve({ id: ready.worker, pid: child.pid ?? 0, process: child }),
-    );
+    child.once('message', ({ id }: ServingMessage) => resolve({ id, pid: child.pid ?? 0, process: child }));
   });
 }
 
@@ -54,9 +52,9 @@ function lastLines({ stdout, stderr }: ChildProcess): () => string[] {
 }
 
 /** Asks them to stop and waits until they have. */
-export async function stopWorkers(workers: readonly WorkerProcess[]): Promise<void> {
+export async function stopProcesses(processes: readonly ServingProcess[]): Promise<void> {
   await Promise.all(
-    workers.map(async ({ process: child }) => {
+    processes.map(async ({ process: child }) => {
       if (child.exitCode !== null || child.signalCode !== null) return;
       const exited = new Promise((resolve) => child.once('exit', resolve));
       child.kill('SIGTERM');

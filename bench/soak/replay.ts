@@ -1,19 +1,17 @@
-/* npm run soak -- [kill] [freeze]: the bfcl replay with one of two workers killed, or stopped and let go, on the way. */
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { createDispatcher, type Dispatcher } from '@callyard/dispatcher';
-import { dataFile, environmentWith, givenRedisUrl } from '@callyard/shared/config';
+import { dataFile, environmentWith } from '@callyard/shared/config';
 import { createLogger } from '@callyard/shared/log';
-import { startLocalRedis } from '../../packages/cli/src/local-redis/index.ts';
 import { readCases, type ReplayCase } from '../../packages/cli/src/replay/cases.ts';
 import { replay } from '../../packages/cli/src/replay/replay.ts';
-import { startWorkers, stopWorkers, type WorkerProcess } from '../../packages/cli/src/worker-processes.ts';
+import { startProcesses, stopProcesses, type ServingProcess } from '../../packages/cli/src/processes.ts';
 
 /** Long enough to lose the lock of the default profile (10 s), its calls, and the place in the catalog. */
 const frozenMs = 25_000;
 
-type Harm = (victim: WorkerProcess) => void;
-const harms: Record<string, Harm> = {
+type Harm = (victim: ServingProcess) => void;
+const harms: Record<'kill' | 'freeze', Harm> = {
   kill: ({ process: child }) => child.kill('SIGKILL'),
   freeze({ process: child }) {
     child.kill('SIGSTOP');
@@ -22,25 +20,27 @@ const harms: Record<string, Harm> = {
 };
 
 const file = dataFile('bfcl.jsonl', fileURLToPath(new URL('../../../shared/data/', import.meta.url)));
-if (!existsSync(file)) {
-  console.error(`${file} is not there; CALLYARD_DATA_DIR names the folder of the recorded calls`);
-  process.exit(2);
-}
-const wanted = process.argv.slice(2);
-const { cases } = await readCases(file);
-const redis = await startLocalRedis({ url: givenRedisUrl(), log: (line) => console.error(line) });
-for (const name of wanted.length > 0 ? wanted : Object.keys(harms)) await soak(name, cases);
-await redis.stop();
 
-async function soak(name: string, all: readonly ReplayCase[]): Promise<void> {
+/** The bfcl replay with one of two workers killed, or stopped and let go, on the way. */
+export function soakReplay(name: 'kill' | 'freeze'): (redisUrl: string) => Promise<boolean> {
+  return async (redisUrl) => {
+    if (!existsSync(file)) {
+      console.error(`${file} is not there; CALLYARD_DATA_DIR names the folder of the recorded calls`);
+      return false;
+    }
+    const { cases } = await readCases(file);
+    return soak(name, cases, redisUrl);
+  };
+}
+
+async function soak(name: 'kill' | 'freeze', all: readonly ReplayCase[], redisUrl: string): Promise<boolean> {
   const harm = harms[name];
-  if (!harm) throw new Error(`no soak ${name}; there are: ${Object.keys(harms).join(', ')}`);
   const prefix = `soak-${name}-${process.pid}`;
-  const script = new URL('./worker.ts', import.meta.url);
-  const env = environmentWith({ REDIS_URL: redis.url, CALLYARD_PREFIX: prefix, CALLYARD_LOG_LEVEL: 'info' });
-  const workers = await startWorkers(2, { script, args: [file], env });
+  const script = new URL('./replay-worker.ts', import.meta.url);
+  const env = environmentWith({ REDIS_URL: redisUrl, CALLYARD_PREFIX: prefix, CALLYARD_LOG_LEVEL: 'info' });
+  const workers = await startProcesses(2, { script, args: [file], env });
   const dispatcher = await createDispatcher({
-    redisUrl: redis.url,
+    redisUrl,
     prefix,
     log: createLogger({ name: 'soak', level: 'error' }),
   });
@@ -48,7 +48,7 @@ async function soak(name: string, all: readonly ReplayCase[]): Promise<void> {
   const onProgress = (done: number, of: number) => {
     if (harmedAt > 0 || done < of / 2) return;
     harmedAt = Date.now();
-    harm(workers[0] as WorkerProcess);
+    harm(workers[0] as ServingProcess);
   };
   const { outcomes, summary } = await observed(dispatcher, all, onProgress);
   const lost = outcomes.filter((outcome) => outcome.lost > 0);
@@ -58,9 +58,10 @@ async function soak(name: string, all: readonly ReplayCase[]): Promise<void> {
     recoveredFirstMs: Math.min(...restarts),
     recoveredLastMs: Math.max(...restarts),
   };
-  console.log(JSON.stringify({ soak: name, ...summary, ...recovery }));
+  console.log(JSON.stringify({ soak: `replay-${name}`, ...summary, ...recovery }));
   await dispatcher.close();
-  await stopWorkers(workers);
+  await stopProcesses(workers);
+  return summary.lost === 0 && summary.duplicated === 0;
 }
 
 /** A replay, with the outcomes of its runs listened to on their way. */

@@ -1,0 +1,8 @@
+/** Text of a model or a tool without what a terminal would take for commands. */
+export const plainText = (text: string): string => text.replaceAll(/[^\P{Cc}\n\t]/gu, '');
+
+/** The same on one line of at most so many characters. */
+export function plainLine(text: string, maxLength: number): string {
+  const line = plainText(text).replaceAll(/\s+/g, ' ').trim();
+  return line.length > maxLength ? `${line.slice(0, maxLength - 1)}…` : line;
+}

@@ -1,0 +1,198 @@
+import type { Clock } from '@callyard/shared/clock';
+import type { DispatcherConfig } from '@callyard/shared/config';
+import type { Ledger } from '@callyard/shared/ledger';
+import type { Held, RunFields, RunStore } from '@callyard/shared/runs/run-store';
+import type { Names } from '@callyard/shared/names';
+import { inAgentSpan } from '@callyard/shared/telemetry';
+import { tokensSpentKey, tokensSpentTtlMs, type TokenBudget } from '@callyard/shared/token-budget';
+import type { Logger } from 'pino';
+import type { Calls } from '../calls.ts';
+import { startDeadline } from '../deadline.ts';
+import type { RunFrame } from '../envelope.ts';
+import type { LiveTools } from '../live-tools.ts';
+import { driveRun } from '../loop.ts';
+import type { Model } from '../model.ts';
+import { OfferError, offerForTurn, type Offer, type OfferParts } from '../offer.ts';
+import { offerByTurn } from '../offer-by-turn.ts';
+import { budgetOf } from '../run-bounds.ts';
+import { HoldEnd } from '../run-over.ts';
+import { usageOf, type RunEnd, type RunHistory, type RunRecord } from '../run-record.ts';
+import { durableRunRecord, readHistory, readResponse } from './durable-record.ts';
+import { parkable } from './parking.ts';
+import type { RunSpec } from './run-spec.ts';
+import { tellingModel } from './telling-model.ts';
+import { readOffer, writeOffer } from './written-offer.ts';
+
+/** What a dispatcher needs to drive durable runs. */
+export interface DurableParts extends OfferParts {
+  dispatcher: string;
+  config: DispatcherConfig;
+  clock: Clock;
+  names: Names;
+  live: LiveTools;
+  tokens: TokenBudget;
+  calls: Calls;
+  ledger: Ledger;
+  store: RunStore;
+  /** by name */
+  models: ReadonlyMap<string, Model>;
+  log: Logger;
+}
+
+/** What reaches a hold from outside while it lasts. */
+export interface HoldStops {
+  /** aborts with `HoldEnd` */
+  leave: AbortController;
+  /** the run is cancelled */
+  cancel: AbortController;
+  /** until when its events are written, in Redis time */
+  watchedUntil: number;
+  /** until when its lock is known to be ours, on this process's own clock */
+  lockedUntil: number;
+}
+
+type HeldRun = Extract<Held, { kind: 'held' }>;
+
+/** One hold of a run: what was found, and what may end it. */
+interface Hold {
+  runId: string;
+  held: HeldRun;
+  spec: RunSpec;
+  history: RunHistory;
+  stops: HoldStops;
+}
+
+/** Drives a run from where it stands to its end. Rejects with `HoldEnd` where somebody else is to go on. */
+export async function driveHold(
+  runId: string,
+  held: HeldRun,
+  model: Model,
+  stops: HoldStops,
+  to: DurableParts,
+): Promise<RunEnd> {
+  const { fields, before } = held;
+  const spec = JSON.parse(fields.spec ?? '') as RunSpec;
+  const history = await readHistory(fields, before, to.ledger);
+  const hold: Hold = { runId, held, spec, history, stops };
+  const deadline = startDeadline(Math.max(0, deadlineOf(hold) - to.clock.now()), stops.cancel.signal);
+  const offers = offersOf(spec, openTurn(history, fields), to);
+  const record = recordOf(hold, offers, to);
+  const { principal, conversationId, bounds } = spec;
+  const agent = { runId, conversationId, model: model.name, provider: model.provider, principal };
+  const isWatched = () => stops.watchedUntil > to.clock.now();
+  const drive = () =>
+    driveRun({
+      frame: frameOf(hold, deadline.signal, isWatched),
+      record,
+      calls: parkable(to.calls, runId, stops.leave, to.config.parkAfterMs),
+      model: tellingModel(model, { runId, fence: held.fence }, isWatched, to.store, to.log),
+      offer: offers.of,
+      limits: { ...to.config, ...bounds },
+      budget: budgetOf(principal, bounds, to.tokens),
+      mode: spec.mode,
+      toolChoice: spec.toolChoice,
+      parallel: spec.parallel,
+    });
+  try {
+    return await inAgentSpan({ ...agent, carrier: fields.carrier }, async (describe) => {
+      const end = (await withoutTools(hold, offers, record, deadline.signal, to)) ?? (await drive());
+      describe({ ...end, usage: usageOf((await record.load()).turns) });
+      return end;
+    });
+  } finally {
+    deadline.clear();
+  }
+}
+
+const deadlineOf = ({ held }: Hold): number => Number(held.fields.deadlineAt);
+
+function frameOf(hold: Hold, signal: AbortSignal, isWatched: () => boolean): RunFrame {
+  const { runId, held, spec, stops } = hold;
+  return {
+    runId,
+    conversationId: spec.conversationId,
+    principal: spec.principal,
+    class: spec.class,
+    deadlineAt: deadlineOf(hold),
+    takeover: false,
+    signal,
+    hold: { fence: held.fence, leave: stops.leave.signal, isWatched, assertOurs: () => assertOurs(stops) },
+  };
+}
+
+function recordOf(hold: Hold, offers: Offers, { store, names, clock, config }: DurableParts): RunRecord {
+  const { runId, held, spec, history } = hold;
+  const { runKeepMs: keepMs, conversationTtlMs } = config;
+  return durableRunRecord({
+    store,
+    hold: { runId, fence: held.fence },
+    history,
+    before: held.before.length,
+    offered: offers.written,
+    spent: () => ({ key: tokensSpentKey(names, spec.principal, clock.now()), ttlMs: tokensSpentTtlMs }),
+    outcomeTtlMs: () => Math.max(0, deadlineOf(hold) - clock.now()) + keepMs,
+    keepMs,
+    conversationTtlMs,
+  });
+}
+
+function assertOurs({ leave, lockedUntil }: HoldStops): void {
+  if (performance.now() > lockedUntil) leave.abort(new HoldEnd('stale'));
+  leave.signal.throwIfAborted();
+}
+
+/** What each turn offers, and how that is written down once it is built. */
+interface Offers {
+  of(turn: number): Promise<Offer>;
+  written(turn: number): string[];
+}
+
+function offersOf(
+  spec: RunSpec,
+  open: { turn: number; offered: readonly string[] } | undefined,
+  to: DurableParts,
+): Offers {
+  const { principal, conversationId } = spec;
+  const known = open && { turn: open.turn, offer: readOffer(to.live, open.offered) };
+  const built = offerByTurn((turn) => offerForTurn({ options: spec, principal, conversationId, turn }, to), known);
+  let last: { turn: number; offer: Offer } | undefined;
+  return {
+    async of(turn) {
+      last = { turn, offer: await built(turn) };
+      return last.offer;
+    },
+    written: (turn) => (last?.turn === turn ? writeOffer(last.offer) : []),
+  };
+}
+
+/** The turn whose outcomes are missing, and what it was offered. */
+function openTurn({ turns }: RunHistory, fields: RunFields): { turn: number; offered: readonly string[] } | undefined {
+  const turn = turns.length - 1;
+  if (turn < 0 || turns[turn]?.outcomes) return undefined;
+  return { turn, offered: readResponse(fields[`r:${turn}`] ?? '').offered };
+}
+
+/** Tools that are named but that no worker serves are waited for as long as a call would wait; then the run ends. */
+async function withoutTools(
+  { history: { turns }, stops: { leave } }: Hold,
+  offers: Offers,
+  record: RunRecord,
+  signal: AbortSignal,
+  { live, config, clock }: DurableParts,
+): Promise<RunEnd | undefined> {
+  const until = clock.now() + config.unservedMs;
+  const next = turns.at(-1)?.outcomes || turns.length === 0 ? turns.length : turns.length - 1;
+  for (;;) {
+    try {
+      await offers.of(next);
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof OfferError)) throw error;
+      leave.signal.throwIfAborted();
+      if (signal.aborted) return undefined; // the loop ends the run before it needs a tool
+      const leftMs = until - clock.now();
+      if (leftMs <= 0) return record.finish({ state: 'failed', stop: 'tools_unavailable', error: error.message });
+      await live.next(AbortSignal.any([signal, leave.signal, AbortSignal.timeout(Math.ceil(leftMs))]));
+    }
+  }
+}

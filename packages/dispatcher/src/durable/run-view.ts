@@ -1,0 +1,96 @@
+import type { Outcome } from '@callyard/shared/call';
+import type { Ledger } from '@callyard/shared/ledger';
+import type { Redis } from '@callyard/shared/redis';
+import { RunError, unknownRun } from '@callyard/shared/runs/run-error';
+import { recordVersion, type RunFields, type RunStore } from '@callyard/shared/runs/run-store';
+import type { Message, Usage } from '../model.ts';
+import { conversationOf, usageOf, type RunEnd, type RunState, type StopReason } from '../run-record.ts';
+import { readHistory } from './durable-record.ts';
+import type { RunSpec } from './run-spec.ts';
+
+/** A durable run as it stands. Times are milliseconds since 1970 on the clock of Redis. */
+export interface RunView {
+  runId: string;
+  state: RunState;
+  /** why it ended */
+  stop: StopReason | undefined;
+  error: string | undefined;
+  owner: string;
+  userId: string;
+  conversationId: string | undefined;
+  model: string;
+  /** the messages it began with, without those of its conversation, and all that were added */
+  messages: Message[];
+  /** what the model said last, if it was text */
+  text: string | undefined;
+  /** of every call that has one, in order */
+  outcomes: Outcome[];
+  turns: number;
+  usage: Usage;
+  createdAt: number;
+  startedAt: number | undefined;
+  endedAt: number | undefined;
+  deadlineAt: number;
+  cancelled: { at: number; by?: string; why?: string } | undefined;
+  /** the dispatcher that drives it at the moment */
+  holder: string | undefined;
+  /** how often a dispatcher has taken it over, the first time included */
+  holds: number;
+  traceId: string | undefined;
+}
+
+export interface ReadParts {
+  store: RunStore;
+  ledger: Ledger;
+  redis: Redis;
+}
+
+/** @throws RunError `unknown`, `too_new` */
+export async function viewRun(runId: string, owner: string, { store, ledger }: ReadParts): Promise<RunView> {
+  const fields = await store.read(runId);
+  if (fields?.owner !== owner) throw unknownRun(runId);
+  if (Number(fields.v) > recordVersion) {
+    throw new RunError('too_new', `Run ${runId} was written by a newer version (record v${fields.v}).`);
+  }
+  const history = await readHistory(fields, [], ledger);
+  const spec = JSON.parse(fields.spec ?? '') as RunSpec;
+  const last = history.turns.at(-1)?.response.message.content;
+  const { end } = history;
+  return {
+    runId,
+    state: stateOf(fields, end),
+    stop: end?.stop,
+    error: end?.error,
+    owner,
+    userId: spec.principal.userId,
+    conversationId: spec.conversationId,
+    model: spec.model,
+    messages: conversationOf(history),
+    text: typeof last === 'string' ? last : undefined,
+    outcomes: history.turns.flatMap(({ outcomes = [] }) => outcomes),
+    turns: history.turns.length,
+    usage: usageOf(history.turns),
+    createdAt: Number(fields.createdAt),
+    startedAt: timeIn(fields.startedAt),
+    endedAt: timeIn(fields.endedAt),
+    deadlineAt: Number(fields.deadlineAt),
+    cancelled: cancelledIn(fields),
+    holder: fields.holder,
+    holds: Number(fields.fence),
+    traceId: fields.traceId,
+  };
+}
+
+function stateOf({ cancelledAt, parkedAt, holder }: RunFields, end: RunEnd | undefined): RunState {
+  if (end) return end.state;
+  if (cancelledAt !== undefined) return 'cancelled';
+  if (parkedAt !== undefined) return 'waiting';
+  return holder === undefined ? 'queued' : 'running';
+}
+
+function cancelledIn({ cancelledAt, cancelledBy }: RunFields): RunView['cancelled'] {
+  if (cancelledAt === undefined) return undefined;
+  return { at: Number(cancelledAt), ...(JSON.parse(cancelledBy ?? '{}') as { by?: string; why?: string }) };
+}
+
+const timeIn = (field: string | undefined): number | undefined => (field === undefined ? undefined : Number(field));

@@ -1,0 +1,86 @@
+import { goneRun, unknownRun } from '@callyard/shared/runs/run-error';
+import type { RunStore } from '@callyard/shared/runs/run-store';
+import type { Logger } from 'pino';
+
+/** A notice may be lost: ends that are waited for are looked at every so many sweeps, too. */
+const sweepsPerLook = 15;
+
+/** Waits for the ends of durable runs, whoever drives them. */
+export interface RunWaits {
+  /**
+   * Resolves when the run has ended; rejects with the reason of `signal`.
+   * @throws RunError `unknown`; `gone` where it was there and is no more
+   */
+  ended(runId: string, owner: string, signal?: AbortSignal): Promise<void>;
+  /** the run has ended */
+  onEnded(runId: string): void;
+  /** What was announced while the connection was down was announced to nobody. */
+  lookAgain(): void;
+  stop(): void;
+}
+
+interface Waiting {
+  owner: string;
+  resolve: () => void;
+  reject: (error: unknown) => void;
+}
+
+export function watchRunEnds(
+  store: Pick<RunStore, 'await'>,
+  dispatcher: string,
+  sweepMs: number,
+  log: Logger,
+): RunWaits {
+  const waits = new Map<string, Set<Waiting>>();
+
+  const settle = (runId: string, settleOne: (waiting: Waiting) => void): void => {
+    const all = waits.get(runId) ?? [];
+    waits.delete(runId);
+    for (const waiting of all) settleOne(waiting);
+  };
+  const look = async (runId: string, owner: string): Promise<void> => {
+    const standing = await store.await(runId, owner, dispatcher);
+    if (standing === 'ended') settle(runId, ({ resolve }) => resolve());
+    if (standing === 'unknown') settle(runId, ({ reject }) => reject(goneRun(runId)));
+  };
+  const lookAgain = (): void => {
+    for (const [runId, all] of waits) {
+      const [{ owner } = { owner: '' }] = all;
+      look(runId, owner).catch((error: unknown) => log.warn({ err: error, run_id: runId }, 'a run could not be read'));
+    }
+  };
+  const timer = setInterval(lookAgain, sweepsPerLook * sweepMs);
+  timer.unref();
+
+  return {
+    async ended(runId, owner, signal) {
+      signal?.throwIfAborted();
+      const standing = await store.await(runId, owner, dispatcher);
+      if (standing === 'unknown') throw unknownRun(runId);
+      if (standing === 'ended') return;
+      signal?.throwIfAborted();
+      const { promise, resolve, reject } = Promise.withResolvers<void>();
+      promise.catch(() => {}); // it may end while nobody awaits it yet
+      const waiting: Waiting = { owner, resolve, reject };
+      const all = waits.get(runId) ?? new Set();
+      waits.set(runId, all.add(waiting));
+      const onAbort = () => reject(signal?.reason);
+      signal?.addEventListener('abort', onAbort, { once: true });
+      try {
+        await look(runId, owner); // it may have ended between the two
+        await promise;
+      } finally {
+        all.delete(waiting);
+        if (all.size === 0 && waits.get(runId) === all) waits.delete(runId);
+        signal?.removeEventListener('abort', onAbort);
+      }
+    },
+    onEnded: (runId) => settle(runId, ({ resolve }) => resolve()),
+    lookAgain,
+    stop() {
+      clearInterval(timer);
+      const closed = new Error('the dispatcher is closed');
+      for (const runId of waits.keys()) settle(runId, ({ reject }) => reject(closed));
+    },
+  };
+}

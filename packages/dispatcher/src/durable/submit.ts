@@ -1,0 +1,132 @@
+import { randomUUID } from 'node:crypto';
+import { toPrincipal } from '@callyard/shared/principal';
+import { RunError } from '@callyard/shared/runs/run-error';
+import { recordVersion } from '@callyard/shared/runs/run-store';
+import { contentHash } from '@callyard/shared/schema';
+import { inSubmitSpan } from '@callyard/shared/telemetry';
+import type { CallerOptions } from '../caller.ts';
+import type { Connected } from '../connect.ts';
+import type { Message } from '../model.ts';
+import { offerForTurn } from '../offer.ts';
+import { runBounds } from '../run-bounds.ts';
+import type { RunOptions } from '../run.ts';
+import { messageTexts, type RunSpec, type WrittenSelection } from './run-spec.ts';
+
+/** A durable run: everything `run` takes that can be written down. */
+export interface SubmitOptions
+  extends
+    Omit<CallerOptions, 'tools' | 'signal'>,
+    Pick<RunOptions, 'toolChoice' | 'parallel' | 'maxTurns' | 'maxCalls' | 'maxTokens'> {
+  /** new messages: a conversation that is known brings those it has */
+  messages: readonly Message[];
+  /** the name of one of the dispatcher's models; default: its first */
+  model?: string;
+  /** by name or category; predicates cannot be written down, see `chooseTools` of createDispatcher */
+  tools?: WrittenSelection;
+  /** the same key of the same owner is the same run, however often it is submitted */
+  key?: string;
+  /** where another run of the conversation is under way: wait for its end (the default), or be refused as `busy` */
+  onBusy?: 'wait' | 'refuse';
+  /** have events written from the start; default: from when somebody reads them */
+  events?: boolean;
+}
+
+export interface Submitted {
+  runId: string;
+  /** false where the key was submitted before */
+  isNew: boolean;
+}
+
+/** Takes a durable run in: once this resolves, it is driven to its end by whatever dispatchers live. */
+export async function submitRun(options: SubmitOptions, to: Connected): Promise<Submitted> {
+  const spec = readSpec(options, to);
+  const { principal, conversationId, bounds } = spec;
+  const { owner } = principal;
+  await offerForTurn({ options: spec, principal, conversationId, turn: 0 }, to); // what cannot be offered is the caller's mistake
+  const runId = randomUUID();
+  const messages = messageTexts(options.messages);
+  const bytes = messages.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
+  const { maxConversationBytes, runKeepMs } = to.config;
+  if (bytes > maxConversationBytes) throw tooLarge(bytes, maxConversationBytes);
+  const { timeoutMs } = bounds;
+  const deadlineAt = to.clock.now() + timeoutMs;
+  const body = bodyOf(options);
+
+  return inSubmitSpan({ runId, conversationId, principal }, async ({ carrier, traceId }) => {
+    const answer = await to.runsQueue.submit({
+      runId,
+      ofKey: options.key === undefined ? undefined : to.names.submitted(owner, options.key),
+      model: spec.model,
+      ttlMs: timeoutMs + runKeepMs,
+      deadlineAt,
+      conversation: conversationId === undefined ? undefined : to.names.conversationId(owner, conversationId),
+      onBusy: options.onBusy ?? 'wait',
+      maxConversationBytes,
+      bytes,
+      fields: {
+        v: String(recordVersion),
+        owner,
+        body,
+        fence: '0',
+        spec: JSON.stringify(spec),
+        messages: `[${messages.join(',')}]`,
+        deadlineAt: String(deadlineAt),
+        ...(conversationId === undefined ? {} : { conversation: to.names.conversationId(owner, conversationId) }),
+        ...(options.events ? { watchedUntil: String(deadlineAt) } : {}),
+        ...(carrier === undefined ? {} : { carrier }),
+        ...(traceId === undefined ? {} : { traceId }),
+      },
+    });
+    switch (answer.kind) {
+      case 'created':
+        return { runId, isNew: true };
+      case 'known':
+        if (answer.body === body) return { runId: answer.runId, isNew: answer.runId === runId };
+        throw new RunError('conflict', `The key ${JSON.stringify(options.key)} was used for another request.`);
+      case 'busy':
+        throw new RunError('busy', `Run ${answer.runId} of conversation ${conversationId} is under way.`);
+      case 'full':
+        throw new RunError(
+          'full',
+          `Conversation ${conversationId} holds ${answer.bytes} bytes; with ${bytes} more it would pass ` +
+            `maxConversationBytes (${maxConversationBytes}). Begin a new one.`,
+        );
+    }
+  });
+}
+
+/** What was asked, whatever settings it met: the same request is the same run. */
+function bodyOf({ key: _key, onBusy: _onBusy, events: _events, ...asked }: SubmitOptions): string {
+  return contentHash(JSON.parse(JSON.stringify(asked)));
+}
+
+function readSpec(options: SubmitOptions, to: Connected): RunSpec {
+  const { tools, versions, toolChoice, parallel, conversationId, mode = 'parallel', class: jobClass } = options;
+  if (typeof tools === 'function')
+    throw new TypeError('submit: a predicate cannot be written down; name tools or categories, or use chooseTools');
+  if (!Array.isArray(options.messages) || options.messages.length === 0)
+    throw new TypeError('submit: messages must hold at least one message');
+  const principal = toPrincipal(options.principal);
+  return {
+    principal,
+    class: jobClass ?? 'interactive',
+    model: modelNamed(options.model, to.models),
+    ...(conversationId === undefined ? {} : { conversationId }),
+    ...(tools === undefined ? {} : { tools }),
+    ...(versions === undefined ? {} : { versions }),
+    ...(toolChoice === undefined ? {} : { toolChoice }),
+    ...(parallel === undefined ? {} : { parallel }),
+    mode,
+    bounds: runBounds(options, principal, to),
+  };
+}
+
+function modelNamed(name: string | undefined, models: Connected['models']): string {
+  const [first] = models.keys();
+  const wanted = name ?? first;
+  if (wanted === undefined) throw new TypeError('submit: no model; give one to createDispatcher, or name one');
+  return wanted;
+}
+
+const tooLarge = (bytes: number, max: number): RunError =>
+  new RunError('full', `The messages have ${bytes} bytes; maxConversationBytes allows ${max}.`);

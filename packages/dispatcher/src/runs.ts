@@ -1,0 +1,255 @@
+import { DelayedError, WaitingError, Worker as BullWorker, type Job } from 'bullmq';
+import type { RunNotice } from '@callyard/shared/ledger';
+import type { Redis } from '@callyard/shared/redis';
+import type { Held, RunSigns } from '@callyard/shared/runs/run-store';
+import { driveHold, type DurableParts, type HoldStops } from './durable/hold.ts';
+import { ModelError, type Model } from './model.ts';
+import { HoldEnd } from './run-over.ts';
+import type { RunEnd } from './run-record.ts';
+
+/** A parked run comes back after this, should the dispatcher that parks it die on the way. */
+const fuseMs = 5_000;
+
+/** A parked run is looked at this often whatever happens: the workers of its calls may be gone for good. */
+const lookAgainMs = 5 * 60_000;
+
+/** A run that this dispatcher cannot drive, but another might, comes back after this. */
+const notMineMs = 1_000;
+
+/** Faults of ours that end a run; after each it comes back after twice the time. */
+const maxFaults = 5;
+const faultMs = 500;
+
+/** What a stopping dispatcher waits for what it holds to be handed over. */
+const handOverMs = 1_000;
+
+export interface RunsOptions extends DurableParts {
+  redis: Redis;
+}
+
+type HeldRun = Extract<Held, { kind: 'held' }>;
+
+interface OpenHold extends HoldStops {
+  ended: Promise<void>;
+  end: () => void;
+}
+
+/** Takes durable runs from their queue, and drives them. */
+export class Runs {
+  readonly #options: RunsOptions;
+  readonly #bull: BullWorker;
+  readonly #holds = new Map<string, OpenHold>();
+  readonly #lapses: NodeJS.Timeout;
+  #isClosing = false;
+
+  constructor(options: RunsOptions) {
+    const { redis, names, config, log, dispatcher } = options;
+    this.#options = options;
+    this.#bull = new BullWorker(names.runsQueue, (job, token = '') => this.#process(job, token), {
+      connection: redis,
+      prefix: names.bullPrefix,
+      name: dispatcher,
+      concurrency: config.maxRuns,
+      lockDuration: config.lockMs,
+      stalledInterval: config.stalledCheckMs,
+      // Seconds; see worker/worker.ts.
+      drainDelay: 1,
+      // BullMQ would fail a run whose dispatchers die.
+      maxStalledCount: Number.MAX_SAFE_INTEGER,
+      removeOnComplete: { count: 0 },
+      removeOnFail: { count: 0 },
+    });
+    this.#bull.on('locksRenewed', ({ jobIds }) => {
+      const lockedUntil = performance.now() + config.lockMs;
+      for (const runId of jobIds) Object.assign(this.#holds.get(runId) ?? {}, { lockedUntil });
+      this.lookAgain();
+    });
+    this.#bull.on('lockRenewalFailed', (runIds) => {
+      for (const runId of runIds) this.#holds.get(runId)?.leave.abort(new HoldEnd('stale'));
+    });
+    // With Redis out of reach nobody says that locks are lost: renewals simply fail.
+    this.#lapses = setInterval(() => this.#leaveLapsed(), config.lockMs / 4);
+    this.#lapses.unref();
+    this.#bull.on('error', (error) => log.warn({ event: 'runs.bullmq', reason: error.message }, 'BullMQ reported'));
+  }
+
+  /** Something has become of a run that this dispatcher may hold. */
+  onNotice({ run, is }: RunNotice): void {
+    const hold = this.#holds.get(run);
+    if (is === 'cancelled') hold?.cancel.abort();
+    if (is === 'watched' && hold) hold.watchedUntil = Number.POSITIVE_INFINITY;
+  }
+
+  /** Looks at what is held, as what was said of it may have been said to nobody. */
+  lookAgain(): void {
+    const { store, log } = this.#options;
+    const holds = [...this.#holds];
+    if (holds.length === 0) return;
+    store.signs(holds.map(([runId]) => runId)).then(
+      (signs) => {
+        for (const [i, [, hold]] of holds.entries()) heed(hold, signs[i]);
+      },
+      (error: unknown) => log.warn({ err: error }, 'the runs that are held could not be read'),
+    );
+  }
+
+  #leaveLapsed(): void {
+    const now = performance.now();
+    for (const { lockedUntil, leave } of this.#holds.values()) {
+      if (lockedUntil < now) leave.abort(new HoldEnd('stale'));
+    }
+  }
+
+  /** Hands over what is held: model requests are broken off, calls go on where they are. */
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    clearInterval(this.#lapses);
+    await this.#bull.pause(true);
+    const ends = [...this.#holds.values()].map(({ leave, ended }) => {
+      leave.abort(new HoldEnd('handed-over'));
+      return ended;
+    });
+    const late = Promise.withResolvers<void>();
+    const timer = setTimeout(late.resolve, handOverMs);
+    await Promise.race([Promise.all(ends), late.promise]);
+    clearTimeout(timer);
+    await this.#bull.close(true);
+  }
+
+  async #process(job: Job, token: string): Promise<void> {
+    try {
+      if (this.#isClosing) await toFront(job, token); // BullMQ's blocking fetch outlives its pause
+      const model = await this.#modelOf(job);
+      if (!model) await away(job, token, notMineMs);
+      else await this.#takeUp(job, token, model);
+    } catch (error) {
+      throw isForBull(error) ? error : this.#leaveBehind(error, job);
+    }
+  }
+
+  /** A run that is over needs no model to be ended: so it ends although nobody has its model any more. */
+  async #modelOf(job: Job): Promise<Model | undefined> {
+    const { models, store, clock } = this.#options;
+    const { model: name } = job.data as { model: string };
+    const model = models.get(name);
+    if (model) return model;
+    const [signs] = await store.signs([job.id ?? '']);
+    return !signs || signs.isCancelled || signs.deadlineAt <= clock.now() ? absent(name) : undefined;
+  }
+
+  async #takeUp(job: Job, token: string, model: Model): Promise<void> {
+    const { store, dispatcher, log } = this.#options;
+    const runId = job.id ?? '';
+    const hold = this.#begin(runId); // before it is held, as from then on this dispatcher is told of it
+    try {
+      const held = await store.hold(runId, dispatcher, token);
+      switch (held.kind) {
+        case 'held':
+          return await this.#drive(job, token, held, model, hold);
+        case 'stale':
+          throw new WaitingError(); // BullMQ takes it for moved elsewhere, which it is
+        case 'early':
+          return await away(job, token, notMineMs);
+        case 'too-new':
+          log.warn({ event: 'run.too-new', run_id: runId, v: held.v }, 'a run is left to a newer dispatcher');
+          return await away(job, token, notMineMs);
+        case 'gone':
+          log.error({ event: 'run.gone', run_id: runId }, 'the record of a run is no more');
+          return;
+        case 'ended':
+      }
+    } finally {
+      if (this.#holds.get(runId) === hold) this.#holds.delete(runId);
+      hold.end();
+    }
+  }
+
+  /** A hold that was here before has lost its lock, though BullMQ may not have said so yet. */
+  #begin(runId: string): OpenHold {
+    const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+    const lockedUntil = performance.now() + this.#options.config.lockMs;
+    const [leave, cancel] = [new AbortController(), new AbortController()];
+    const hold = { leave, cancel, ended, end, watchedUntil: 0, lockedUntil };
+    this.#holds.get(runId)?.leave.abort(new HoldEnd('stale'));
+    this.#holds.set(runId, hold);
+    return hold;
+  }
+
+  async #drive(job: Job, token: string, held: HeldRun, model: Model, hold: OpenHold): Promise<void> {
+    const { watchedUntil = '0', cancelledAt } = held.fields;
+    hold.watchedUntil = Math.max(hold.watchedUntil, Number(watchedUntil));
+    if (cancelledAt !== undefined) hold.cancel.abort();
+    try {
+      await driveHold(job.id ?? '', held, model, hold, this.#options);
+    } catch (error) {
+      if (!(error instanceof HoldEnd)) return this.#afterFault(error, job, token, held.fence);
+      await this.#leave(error, job, token, held);
+    }
+  }
+
+  /** BullMQ would drop a run whose processor throws. Left alone, it is found again. */
+  #leaveBehind(error: unknown, job: Job): WaitingError {
+    const line = { err: error, event: 'run.left', run_id: job.id };
+    this.#options.log.error(line, 'a run could not be given back; it is taken over when its lock ends');
+    return new WaitingError();
+  }
+
+  /** Somebody else goes on with the run. */
+  async #leave({ why, missing }: HoldEnd, job: Job, token: string, { fence, fields }: HeldRun): Promise<never> {
+    const { store, clock } = this.#options;
+    const hold = { runId: job.id ?? '', fence };
+    if (why === 'handed-over') {
+      await store.release(hold);
+      return toFront(job, token);
+    }
+    if (why === 'parked') {
+      await job.moveToDelayed(Date.now() + fuseMs, token);
+      await store.park(hold, Math.min(clock.now() + lookAgainMs, Number(fields.deadlineAt)), missing);
+      throw new DelayedError();
+    }
+    throw new WaitingError();
+  }
+
+  /** Something that cannot be; it may pass, so the run is tried again, but not for ever. */
+  async #afterFault(error: unknown, job: Job, token: string, fence: string): Promise<void> {
+    const { store, config, log } = this.#options;
+    const runId = job.id ?? '';
+    const faults = 1 + (typeof job.progress === 'number' ? job.progress : 0);
+    log.error({ err: error, event: 'run.fault', run_id: runId, faults }, 'a run could not be driven');
+    if (faults < maxFaults) {
+      await job.updateProgress(faults);
+      await store.release({ runId, fence });
+      return away(job, token, faultMs * 2 ** faults);
+    }
+    const why = error instanceof Error ? error.message : String(error);
+    const { runKeepMs: keepMs, conversationTtlMs } = config;
+    const finish = (end: RunEnd) => store.finish({ runId, fence }, { end, keepMs, conversationTtlMs, messages: [] });
+    const { kind } = await finish({ state: 'failed', stop: 'internal_error', error: why });
+    if (kind === 'cancelled') await finish({ state: 'cancelled', stop: 'cancelled', error: why });
+  }
+}
+
+function heed(hold: HoldStops, signs: RunSigns | undefined): void {
+  if (!signs) return hold.leave.abort(new HoldEnd('gone'));
+  if (signs.isCancelled) hold.cancel.abort();
+  hold.watchedUntil = Math.max(hold.watchedUntil, signs.watchedUntil);
+}
+
+const absent = (name: string): Model => ({
+  name,
+  provider: 'none',
+  ask: () => Promise.reject(new ModelError(`no dispatcher has the model ${name}`)),
+});
+
+/** What tells BullMQ where a job is now. */
+const isForBull = (error: unknown): boolean => error instanceof WaitingError || error instanceof DelayedError;
+
+async function toFront(job: Job, token: string): Promise<never> {
+  await job.moveToWait(token);
+  throw new WaitingError();
+}
+
+async function away(job: Job, token: string, ms: number): Promise<never> {
+  await job.moveToDelayed(Date.now() + ms, token);
+  throw new DelayedError();
+}

@@ -1,0 +1,179 @@
+import type { Names } from '../names.ts';
+import { loadScript, type Redis } from '../redis.ts';
+import type { RunEventBody } from './run-event.ts';
+
+/** The newest version of a record this code understands. */
+export const recordVersion = 1;
+
+/** Why a write was refused: another dispatcher has the run, or nobody can have it any more. */
+export type Refused = 'stale' | 'gone';
+
+/** Fields of a run's HASH, as they stand there. Turns are in `r:<turn>` and `o:<turn>`, pools in `c:<turn>.<index>`. */
+export type RunFields = Readonly<Record<string, string>>;
+
+export type Held =
+  | { kind: 'held'; fence: string; fields: RunFields; before: readonly string[] }
+  | { kind: Refused | 'ended' | 'early' }
+  | { kind: 'too-new'; v: string };
+
+/** A hold on a run: the fence that stands for it. */
+export interface RunFence {
+  runId: string;
+  fence: string;
+}
+
+export interface ResponseWrite {
+  turn: number;
+  /** JSON */
+  text: string;
+  tokens: number;
+  /** where the user's tokens of the day are counted, and for how long that is kept */
+  spent: { key: string; ttlMs: number };
+  events: readonly RunEventBody[];
+}
+
+export interface OutcomesWrite {
+  turn: number;
+  ttlMs: number;
+  /** `text` only where the ledger may not have the outcome */
+  outcomes: readonly { key: string; text: string | undefined; event: RunEventBody }[];
+}
+
+export interface FinishWrite {
+  end: { state: string; stop: string; error?: string };
+  keepMs: number;
+  conversationTtlMs: number;
+  /** what the run adds to its conversation, JSON */
+  messages: readonly string[];
+}
+
+export type ResponseAnswer = { kind: Refused | 'written' } | { kind: 'standing'; text: string };
+export type OutcomesAnswer = { kind: Refused | 'early' | 'written' | 'standing' } | { kind: 'lost'; keys: string[] };
+export type FinishAnswer = { kind: Refused | 'written' | 'cancelled' } | { kind: 'standing'; text: string };
+
+/** What a holder is told as it happens, and looks for now and then, as it may have been told to nobody. */
+export interface RunSigns {
+  isCancelled: boolean;
+  /** in Redis time */
+  watchedUntil: number;
+  deadlineAt: number;
+}
+
+/** Durable runs as Redis keeps them: every method is one script, and those that write carry the fence of the hold. */
+export interface RunStore {
+  hold(runId: string, dispatcher: string, token: string): Promise<Held>;
+  recordResponse(hold: RunFence, write: ResponseWrite): Promise<ResponseAnswer>;
+  recordOutcomes(hold: RunFence, write: OutcomesWrite): Promise<OutcomesAnswer>;
+  finish(hold: RunFence, write: FinishWrite): Promise<FinishAnswer>;
+  /** The job goes back after this. */
+  release(hold: RunFence): Promise<void>;
+  /** The job is put away, due soon. Looks again at `dueAt`, whatever has come by then. */
+  park(hold: RunFence, dueAt: number, missing: readonly string[]): Promise<Refused | 'parked' | 'woken'>;
+  /** True for the first to cancel it. */
+  cancel(runId: string, owner: string, by: object): Promise<'unknown' | 'ended' | { isFirst: boolean }>;
+  /** Has events written for `ms`. */
+  watch(runId: string, owner: string, ms: number): Promise<'unknown' | { last: number; hasEnded: boolean }>;
+  /** Writes events if somebody reads them, and the fence stands where one is given. */
+  emit(runId: string, events: readonly RunEventBody[], fence?: string): Promise<void>;
+  /** Has `dispatcher` told when the run ends, unless it has. */
+  await(runId: string, owner: string, dispatcher: string): Promise<'unknown' | 'ended' | 'later'>;
+  /** What concerns whoever holds runs, in their order; undefined where there is no such run. */
+  signs(runIds: readonly string[]): Promise<(RunSigns | undefined)[]>;
+  /** Undefined where there is no such run. */
+  read(runId: string): Promise<RunFields | undefined>;
+}
+
+const script = (file: string) => loadScript(file, import.meta.url);
+const holdScript = script('./hold-1.lua');
+const responseScript = script('./response-1.lua');
+const outcomesScript = script('./outcomes-1.lua');
+const finishScript = script('./finish-1.lua');
+const releaseScript = script('./release-1.lua');
+const parkScript = script('./park-1.lua');
+const cancelScript = script('./cancel-1.lua');
+const watchScript = script('./watch-1.lua');
+const emitScript = script('./emit-1.lua');
+const awaitScript = script('./await-1.lua');
+
+const texts = (events: readonly RunEventBody[]): string[] => events.map((event) => JSON.stringify(event));
+
+export function createRunStore(redis: Redis, names: Names): RunStore {
+  const { tag } = names;
+  const told = (message: object) => [names.controlChannel, JSON.stringify(message)] as const;
+  return {
+    async hold(runId, dispatcher, token) {
+      const answer = await holdScript(redis, [tag], [runId, dispatcher, token, recordVersion]);
+      return readHeld(answer as [Held['kind'], string, string[], string[]]);
+    },
+    async recordResponse({ runId, fence }, { turn, text, tokens, spent, events }) {
+      const args = [runId, fence, turn, text, tokens, spent.key, Math.ceil(spent.ttlMs), ...texts(events)];
+      const [kind, standing = ''] = (await responseScript(redis, [tag], args)) as [ResponseAnswer['kind'], string?];
+      return kind === 'standing' ? { kind, text: standing } : { kind };
+    },
+    async recordOutcomes({ runId, fence }, { turn, ttlMs, outcomes }) {
+      const given = outcomes.flatMap(({ key, text, event }) => [key, text ?? '', JSON.stringify(event)]);
+      const answer = await outcomesScript(redis, [tag], [runId, fence, turn, Math.ceil(ttlMs), ...given]);
+      const [kind, ...keys] = answer as [OutcomesAnswer['kind'], ...string[]];
+      return kind === 'lost' ? { kind, keys } : { kind };
+    },
+    async finish({ runId, fence }, { end, keepMs, conversationTtlMs, messages }) {
+      const isCancel = end.state === 'cancelled' ? 1 : 0;
+      const event = JSON.stringify({ type: 'end', ...end });
+      const args = [runId, fence, JSON.stringify(end), isCancel, keepMs, conversationTtlMs, event, ...messages];
+      const [kind, standing = ''] = (await finishScript(redis, [tag], args)) as [FinishAnswer['kind'], string?];
+      return kind === 'standing' ? { kind, text: standing } : { kind };
+    },
+    async release({ runId, fence }) {
+      await releaseScript(redis, [tag], [runId, fence]);
+    },
+    park: async ({ runId, fence }, dueAt, missing) =>
+      (await parkScript(redis, [tag], [runId, fence, dueAt, ...missing])) as Refused | 'parked' | 'woken',
+    async cancel(runId, owner, by) {
+      const args = [runId, owner, JSON.stringify(by), ...told({ cancel: runId })];
+      const [kind, isFirst] = (await cancelScript(redis, [tag], args)) as ['unknown' | 'ended' | 'cancelled', number?];
+      return kind === 'cancelled' ? { isFirst: isFirst === 1 } : kind;
+    },
+    async watch(runId, owner, ms) {
+      const answer = await watchScript(redis, [tag], [runId, owner, ms, ...told({ watch: runId })]);
+      const [last, hasEnded] = answer as ['unknown'] | [number, number];
+      return last === 'unknown' ? last : { last, hasEnded: hasEnded === 1 };
+    },
+    async emit(runId, events, fence = '-') {
+      if (events.length > 0) await emitScript(redis, [tag], [runId, fence, ...texts(events)]);
+    },
+    await: async (runId, owner, dispatcher) =>
+      (await awaitScript(redis, [tag], [runId, owner, dispatcher])) as 'unknown' | 'ended' | 'later',
+    async signs(runIds) {
+      const pipeline = redis.pipeline();
+      for (const runId of runIds)
+        pipeline.hmget(names.run(runId), 'fence', 'cancelledAt', 'watchedUntil', 'deadlineAt');
+      const answers = (await pipeline.exec()) ?? [];
+      return answers.map(([error, fields]) => {
+        if (error) throw error;
+        return readSigns(fields as (string | null)[]);
+      });
+    },
+    async read(runId) {
+      const fields = await redis.hgetall(names.run(runId));
+      return Object.keys(fields).length === 0 ? undefined : fields;
+    },
+  };
+}
+
+function readSigns([fence, cancelledAt, watchedUntil, deadlineAt]: (string | null)[]): RunSigns | undefined {
+  if (fence === null) return undefined;
+  return { isCancelled: cancelledAt !== null, watchedUntil: Number(watchedUntil), deadlineAt: Number(deadlineAt) };
+}
+
+function readHeld([kind, detail, fields, before]: [Held['kind'], string, string[], string[]]): Held {
+  if (kind === 'too-new') return { kind, v: detail };
+  if (kind !== 'held') return { kind };
+  return { kind, fence: detail, fields: fieldsOf(fields), before };
+}
+
+/** HGETALL as a script answers it: names and values in turn. */
+function fieldsOf(flat: readonly string[]): RunFields {
+  const fields: Record<string, string> = {};
+  for (let i = 0; i < flat.length; i += 2) fields[flat[i] ?? ''] = flat[i + 1] ?? '';
+  return fields;
+}

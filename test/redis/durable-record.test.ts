@@ -1,0 +1,147 @@
+import { describe, expect, it, onTestFinished } from 'vitest';
+import type { Outcome } from '@callyard/shared/call';
+import type { ModelResponse } from '../../packages/dispatcher/src/model.ts';
+import { runsInRedis } from '../support/held-run.ts';
+import { runRecordSuite } from '../support/run-record-suite.ts';
+import { setup } from '../support/setup.ts';
+
+async function yardOfRuns() {
+  const yard = await setup();
+  const runs = runsInRedis(yard);
+  onTestFinished(() => runs.close());
+  return { yard, runs };
+}
+
+runRecordSuite('in Redis', async (messages) => {
+  const { runs } = await yardOfRuns();
+  const { runId } = await runs.submit(messages);
+  return runs.record(runId, await runs.hold(runId));
+});
+
+const ask = [{ role: 'user', content: 'go' }] as const;
+
+const proposal: ModelResponse = {
+  message: {
+    role: 'assistant',
+    content: null,
+    tool_calls: [{ id: 'c', type: 'function', function: { name: 't', arguments: '{}' } }],
+  },
+  stop: 'calls',
+  usage: { inputTokens: 3, outputTokens: 4 },
+};
+
+const outcomeOf = (key: string, settledBy: Outcome['settledBy']): Outcome => ({
+  v: 1,
+  key,
+  call: { id: 'c', name: 't' },
+  tool: { name: 't', version: '1.0.0' },
+  status: 'completed',
+  value: 1,
+  attempts: 1,
+  lost: 0,
+  settledBy,
+  enqueuedAt: 1,
+  waits: [],
+});
+
+describe('a run in Redis', () => {
+  it('refuses every write of a dispatcher that another has taken it from', async () => {
+    const { runs } = await yardOfRuns();
+    const { runId } = await runs.submit(ask);
+    const before = await runs.record(runId, await runs.hold(runId, 'd1'));
+    const after = await runs.record(runId, await runs.hold(runId, 'd2'));
+    await expect(before.recordResponse(0, proposal)).rejects.toMatchObject({ why: 'stale' });
+    await after.recordResponse(0, proposal);
+    await expect(before.recordOutcomes(0, [outcomeOf(`${runId}.0.0`, 'dispatcher')])).rejects.toMatchObject({
+      why: 'stale',
+    });
+    await expect(before.finish({ state: 'completed', stop: 'answer' })).rejects.toMatchObject({ why: 'stale' });
+    expect((await after.load()).turns).toHaveLength(1);
+  });
+
+  it('is held only by whom BullMQ has given its job', async () => {
+    const { yard, runs } = await yardOfRuns();
+    const { runId } = await runs.submit(ask);
+    await yard.redis.set(`${yard.names.tag}:runs:${runId}:lock`, 'somebody else');
+    expect(await runs.store.hold(runId, 'd1', 'mine')).toEqual({ kind: 'stale' });
+  });
+
+  it('goes on with the response that was recorded, and reads outcomes from the ledger', async () => {
+    const { runs } = await yardOfRuns();
+    const { runId } = await runs.submit(ask);
+    const first = await runs.record(runId, await runs.hold(runId, 'd1'));
+    await first.recordResponse(0, proposal);
+    await first.recordOutcomes(0, [outcomeOf(`${runId}.0.0`, 'dispatcher')]);
+    await first.recordResponse(1, proposal);
+    const second = await runs.record(runId, await runs.hold(runId, 'd2'));
+    const { turns } = await second.load();
+    expect(turns.map(({ response }) => response)).toEqual([proposal, proposal]);
+    expect(turns.map(({ outcomes }) => outcomes?.[0]?.key)).toEqual([`${runId}.0.0`, undefined]);
+  });
+
+  it('writes an outcome again that the ledger has lost', async () => {
+    const { yard, runs } = await yardOfRuns();
+    const { runId } = await runs.submit(ask);
+    const record = await runs.record(runId, await runs.hold(runId));
+    await record.recordResponse(0, proposal);
+    await record.recordOutcomes(0, [outcomeOf(`${runId}.0.0`, 'worker')]);
+    expect(await yard.redis.exists(yard.names.outcome(`${runId}.0.0`))).toBe(1);
+  });
+
+  it('is gone for its holder when Redis has lost it', async () => {
+    const { yard, runs } = await yardOfRuns();
+    const { runId } = await runs.submit(ask);
+    const record = await runs.record(runId, await runs.hold(runId));
+    await yard.redis.del(yard.names.run(runId));
+    await expect(record.recordResponse(0, proposal)).rejects.toMatchObject({ why: 'gone' });
+    expect(await runs.hold(runId)).toEqual({ kind: 'gone' });
+  });
+
+  it('is not touched by a dispatcher that is older than its record', async () => {
+    const { runs } = await yardOfRuns();
+    const { runId } = await runs.submit(ask, { fields: { v: '2' } });
+    expect(await runs.hold(runId)).toEqual({ kind: 'too-new', v: '2' });
+    expect(await runs.store.read(runId)).toMatchObject({ fence: '0' });
+  });
+
+  it('ends as cancelled once it is cancelled, whatever else it would have ended as', async () => {
+    const { runs } = await yardOfRuns();
+    const { runId } = await runs.submit(ask);
+    const record = await runs.record(runId, await runs.hold(runId));
+    expect(await runs.store.cancel(runId, 'acme', {})).toEqual({ isFirst: true });
+    expect(await runs.store.cancel(runId, 'acme', {})).toEqual({ isFirst: false });
+    expect(await runs.store.cancel(runId, 'other', {})).toBe('unknown');
+    expect(await record.finish({ state: 'completed', stop: 'answer' })).toMatchObject({ state: 'cancelled' });
+    expect(await runs.store.cancel(runId, 'acme', {})).toBe('ended');
+  });
+
+  it('is submitted once with the same id, also when its job has ended', async () => {
+    const { yard, runs } = await yardOfRuns();
+    const { runId, answer } = await runs.submit(ask);
+    expect(answer).toEqual({ kind: 'created' });
+    expect((await runs.submit(ask, { runId })).answer).toEqual({ kind: 'known', runId, body: 'b' });
+    const record = await runs.record(runId, await runs.hold(runId));
+    await record.finish({ state: 'completed', stop: 'answer' });
+    await yard.redis.del(`${yard.names.tag}:runs:${runId}`);
+    await yard.redis.del(`${yard.names.tag}:runs:wait`);
+    expect((await runs.submit(ask, { runId })).answer).toEqual({ kind: 'known', runId, body: 'b' });
+    expect(await yard.redis.exists(`${yard.names.tag}:runs:${runId}`)).toBe(0);
+    expect(await yard.redis.llen(`${yard.names.tag}:runs:wait`)).toBe(0);
+  });
+
+  it('expires with everything that belongs to it', async () => {
+    const { yard, runs } = await yardOfRuns();
+    const conversation = yard.names.conversationId('acme', 'c');
+    const { runId } = await runs.submit(ask, { conversation, fields: { conversation } });
+    await runs.submit(ask, { conversation, fields: { conversation } });
+    const held = await runs.hold(runId);
+    await runs.store.watch(runId, 'acme', 60_000);
+    const record = await runs.record(runId, held);
+    await record.recordResponse(0, proposal);
+    await runs.store.park({ runId, fence: '1' }, Date.now() + 60_000, [`${runId}.0.0`]);
+    const keys = (await yard.redis.keys(`{${yard.prefix}:*`)).filter((key) => !key.includes(':runs:'));
+    const lasting = await Promise.all(keys.map(async (key) => ((await yard.redis.pttl(key)) < 0 ? [key] : [])));
+    expect(lasting.flat()).toEqual([]);
+    expect(keys.length).toBeGreaterThan(5);
+  });
+});
