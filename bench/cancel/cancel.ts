@@ -6,7 +6,9 @@ import { percentile } from '../../packages/cli/src/replay/summary.ts';
 import { startProcesses, stopProcesses } from '../../packages/cli/src/processes.ts';
 import type { BenchOptions } from '../options.ts';
 import { startDeafProxy } from './deaf-proxy.ts';
+import { callsTool, owner, principal } from './called.ts';
 import { listenTo, nowMs, type Heard } from './heard.ts';
+import { race } from './race.ts';
 
 const cancels = 200;
 const cancelsUnheard = 40;
@@ -14,7 +16,7 @@ const cancelsUnheard = 40;
 /** Cancels that workers do not hear of are spread over this, as what finds them comes every few seconds. */
 const spreadMs = 10_000;
 
-/** From the `abort` of a caller to the abort of `ctx.signal` in another process, with the default settings of a worker. */
+/** From `cancel` of a durable run to the abort of `ctx.signal` in another process, with the default settings of a worker. */
 export async function benchCancel({ redisUrl, json }: BenchOptions): Promise<void> {
   const report = (what: string, value: number, atMost?: number): void => {
     const rounded = Math.round(value * 10) / 10;
@@ -41,6 +43,7 @@ export async function benchCancel({ redisUrl, json }: BenchOptions): Promise<voi
   reportTimes('control subscription cut', await Promise.all(found), report, 6_000);
   await fleet.end();
   proxy.stop();
+  await race(redisUrl, report);
 }
 
 function reportTimes(
@@ -50,9 +53,9 @@ function reportTimes(
   atMost: number,
 ): void {
   const sorted = times.toSorted((a, b) => a - b);
-  report(`abort to ctx.signal, ${how} (${times.length}), p50 ms`, percentile(sorted, 0.5));
-  report(`abort to ctx.signal, ${how} (${times.length}), p95 ms`, percentile(sorted, 0.95), atMost);
-  report(`abort to ctx.signal, ${how} (${times.length}), longest ms`, Math.max(...times), atMost);
+  report(`cancel to ctx.signal, ${how} (${times.length}), p50 ms`, percentile(sorted, 0.5));
+  report(`cancel to ctx.signal, ${how} (${times.length}), p95 ms`, percentile(sorted, 0.95), atMost);
+  report(`cancel to ctx.signal, ${how} (${times.length}), longest ms`, Math.max(...times), atMost);
 }
 
 /** A call that runs in a worker. */
@@ -68,7 +71,8 @@ async function startFleet(redisUrl: string, workersUrl: string) {
   const env = environmentWith({ ...settings, CALLYARD_CONCURRENCY: String(cancels) });
   const workers = await startProcesses(2, { script: new URL('./worker.ts', import.meta.url), args: [], env });
   const heard = listenTo(workers);
-  const dispatcher = await createDispatcher({ redisUrl, prefix, log: createLogger({ name: 'bench', level: 'error' }) });
+  const log = createLogger({ name: 'bench', level: 'error' });
+  const dispatcher = await createDispatcher({ redisUrl, prefix, log, model: callsTool('hold') });
   await dispatcher.waitForTools(['hold']);
   return {
     hold: (id: string) => hold(dispatcher, id, heard),
@@ -84,16 +88,17 @@ async function hold(
   id: string,
   heard: (id: string, is: Heard['is']) => Promise<number>,
 ): Promise<Held> {
-  const abort = new AbortController();
-  const call = { id, type: 'function' as const, function: { name: 'hold', arguments: JSON.stringify({ id }) } };
-  const running = dispatcher.execute([call], { principal: { owner: 'bench', userId: id }, signal: abort.signal });
+  const { runId } = await dispatcher.submit({ messages: [{ role: 'user', content: id }], principal });
   await heard(id, 'started');
   return {
     async cancel() {
       const at = nowMs();
-      abort.abort();
-      const [{ outcomes }, abortedAt] = await Promise.all([running, heard(id, 'aborted')]);
-      if (outcomes[0]?.status !== 'cancelled') throw new Error(`call ${id} ended as ${outcomes[0]?.status}`);
+      await dispatcher.cancel(runId, { owner });
+      const [{ state, outcomes }, abortedAt] = await Promise.all([
+        dispatcher.wait(runId, { owner }),
+        heard(id, 'aborted'),
+      ]);
+      if (state !== 'cancelled' || outcomes[0]?.status !== 'cancelled') throw new Error(`run ${id} is ${state}`);
       return abortedAt - at;
     },
   };

@@ -9,6 +9,8 @@ import type { Report } from './figures.ts';
 import { principal, question } from './order.ts';
 
 const runs = 10_000;
+/** Before them, so that what is made once is not counted. */
+const warmUps = 2_000;
 const slots = 50;
 const maxRuns = 1_000;
 const submitsAtOnce = 100;
@@ -21,24 +23,26 @@ export async function waiting(redisUrl: string, report: Report): Promise<void> {
   const worker = fork(new URL('./waiting-worker.ts', import.meta.url), [redisUrl, prefix, String(slots)]);
   await once(worker, 'message');
   const script = new URL('./waiting-dispatcher.ts', import.meta.url);
-  const driver = fork(script, [redisUrl, prefix, String(maxRuns)], { execArgv: ['--expose-gc'] });
+  const driver = fork(script, [redisUrl, prefix, String(maxRuns), '500'], { execArgv: ['--expose-gc'] });
   await once(driver, 'message');
   const log = createLogger({ name: 'bench', level: 'error' });
   const dispatcher = await createDispatcher({ redisUrl, prefix, log, maxRuns: 0 });
   await dispatcher.waitForTools(['slow']);
 
+  const warm = await submitAll(dispatcher, warmUps);
+  await reached(warmUps, () => parked(redis, prefix));
   const before = { heap: await heapOf(driver), redis: await memoryOf(redis) };
-  const runIds = await submitAll(dispatcher);
-  const allParked = await reached(() => parked(redis, prefix));
+  const runIds = [...warm, ...(await submitAll(dispatcher, runs))];
+  await reached(warmUps + runs, () => parked(redis, prefix));
   const during = { heap: await heapOf(driver), redis: await memoryOf(redis) };
-  report('runs that wait', allParked, { of: runs });
+  report('runs that wait', runs);
   report('heap of the dispatcher per waiting run, bytes', (during.heap - before.heap) / runs);
   report('Redis per waiting run with its call, bytes', (during.redis - before.redis) / runs);
 
   const startedAt = performance.now();
   worker.send('let go');
   const ends = await Promise.all(runIds.map((runId) => dispatcher.wait(runId, { owner })));
-  report('runs back and completed, per second', (runs / (performance.now() - startedAt)) * 1_000, {
+  report('runs back and completed, per second', (ends.length / (performance.now() - startedAt)) * 1_000, {
     completed: ends.filter(({ state }) => state === 'completed').length,
   });
   await dispatcher.close();
@@ -47,9 +51,9 @@ export async function waiting(redisUrl: string, report: Report): Promise<void> {
   redis.disconnect();
 }
 
-async function submitAll(dispatcher: Dispatcher): Promise<string[]> {
+async function submitAll(dispatcher: Dispatcher, count: number): Promise<string[]> {
   const runIds: string[] = [];
-  let left = runs;
+  let left = count;
   const lane = async (): Promise<void> => {
     while (left-- > 0) {
       const options = { messages: [question], principal, model: 'scripted', timeoutMs: 600_000 };
@@ -64,9 +68,8 @@ async function submitAll(dispatcher: Dispatcher): Promise<string[]> {
 const parked = (redis: Redis, prefix: string): Promise<number> =>
   redis.zcard(`${createNames(prefix).tag}:${createNames(prefix).runsQueue}:delayed`);
 
-async function reached(count: () => Promise<number>): Promise<number> {
-  while ((await count()) < runs) await delay(100);
-  return count();
+async function reached(wanted: number, count: () => Promise<number>): Promise<void> {
+  while ((await count()) < wanted) await delay(100);
 }
 
 async function heapOf(child: ChildProcess): Promise<number> {

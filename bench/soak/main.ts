@@ -1,6 +1,7 @@
-/* npm run soak -- [kill] [restart-aof] [restart-none] [replay-kill] [replay-freeze]: what works is killed, or stopped. */
+/* npm run soak -- [kill] [conversation] [restart-aof] [restart-none] [replay-kill] [replay-freeze]: what works is killed, or stopped. */
 import { givenRedisUrl } from '@callyard/shared/config';
 import { startLocalRedis } from '../../packages/cli/src/local-redis/index.ts';
+import { soakConversation } from './conversation.ts';
 import { soakKill } from './kill.ts';
 import { soakReplay } from './replay.ts';
 import { soakRestart } from './restart.ts';
@@ -8,6 +9,7 @@ import { soakRestart } from './restart.ts';
 /** Each prints one JSON line, and resolves with whether all was well. */
 const soaks: Record<string, (redisUrl: string) => Promise<boolean>> = {
   kill: soakKill,
+  conversation: soakConversation,
   'restart-aof': soakRestart('aof'),
   'restart-none': soakRestart('none'),
   'replay-kill': soakReplay('kill'),

@@ -59,6 +59,43 @@ describe('a run in Redis', () => {
     expect((await after.load()).turns).toHaveLength(1);
   });
 
+  it('tells nothing of what a dispatcher says that another has taken it from', async () => {
+    const { yard, runs } = await yardOfRuns();
+    const { runId } = await runs.submit(ask);
+    await runs.hold(runId, 'd1');
+    await runs.hold(runId, 'd2');
+    await runs.store.watch(runId, 'acme', 60_000);
+    const written = () => yard.redis.xlen(yard.names.runEvents(runId));
+    const before = await written();
+    await runs.store.emit(runId, [{ type: 'model.started', turn: 0 }], '1');
+    expect(await written()).toBe(before);
+    await runs.store.emit(runId, [{ type: 'model.started', turn: 0 }], '2');
+    expect(await written()).toBe(before + 1);
+  });
+
+  it('tells nothing after its end', async () => {
+    const { yard, runs } = await yardOfRuns();
+    const { runId } = await runs.submit(ask);
+    const record = await runs.record(runId, await runs.hold(runId));
+    await runs.store.watch(runId, 'acme', 60_000);
+    await record.finish({ state: 'completed', stop: 'answer' });
+    await runs.store.emit(runId, [{ type: 'model.started', turn: 0 }]);
+    await runs.store.watch(runId, 'acme', 60_000);
+    const events = await yard.redis.xrange(yard.names.runEvents(runId), '-', '+');
+    expect(events.map(([, [, text = '']]) => (JSON.parse(text) as { type: string }).type)).toEqual(['state', 'end']);
+  });
+
+  it('keeps the outcomes that a dispatcher settled as long as itself', async () => {
+    const { yard, runs } = await yardOfRuns();
+    const { runId } = await runs.submit(ask);
+    const record = await runs.record(runId, await runs.hold(runId));
+    await record.recordResponse(0, proposal);
+    const key = `${runId}.0.0`;
+    await yard.redis.set(yard.names.outcome(key), JSON.stringify(outcomeOf(key, 'dispatcher')), 'PX', 1_000);
+    await record.recordOutcomes(0, [outcomeOf(key, 'dispatcher')]);
+    expect(await yard.redis.pttl(yard.names.outcome(key))).toBeGreaterThan(30_000);
+  });
+
   it('is held only by whom BullMQ has given its job', async () => {
     const { yard, runs } = await yardOfRuns();
     const { runId } = await runs.submit(ask);

@@ -14,6 +14,8 @@ export interface RedisProxy {
   revive(): void;
   /** commands since `cutAfter` */
   seen(): number;
+  /** resolves when it has cut for the first time */
+  cut: Promise<void>;
   /** whether it has cut */
   hasCut(): boolean;
 }
@@ -26,11 +28,13 @@ export async function redisProxy(redisUrl: string): Promise<RedisProxy> {
   let counted = /(?:)/;
   let diesThen = false;
   let isDead = false;
+  const { promise: firstCut, resolve: tellCut } = Promise.withResolvers<void>();
 
   /** Redis reads what it got before it sees the end. */
   function cut(): void {
     limit = Number.POSITIVE_INFINITY;
     isDead = diesThen;
+    tellCut();
     for (const [client, redis] of pairs) {
       redis.unpipe(client);
       client.destroy();
@@ -87,6 +91,7 @@ export async function redisProxy(redisUrl: string): Promise<RedisProxy> {
       isDead = false;
       limit = Number.POSITIVE_INFINITY;
     },
+    cut: firstCut,
     seen: () => seen,
     hasCut: () => !Number.isFinite(limit),
   };

@@ -37,10 +37,12 @@ interface Sent {
   traceId: string | undefined;
   pool: string | undefined;
   unservedSince: number | undefined;
-  /** while its job is on the way to Redis: a bulk of many may take longer than a sweep */
+  /** while its job is on the way to Redis, or back: a bulk of many may take longer than a sweep */
   isPlacing: boolean;
   /** of a durable run: the hold under which this dispatcher may speak */
   fence: string | undefined;
+  /** ends the run, as it is cancelled */
+  cancel: () => void;
   /** ends the waiting, as this dispatcher may not speak any more */
   lose: (error: HoldEnd) => void;
 }
@@ -96,6 +98,14 @@ export class Calls {
     return sent.map(({ envelope }) => envelope.key);
   }
 
+  /** Ends what Redis has lost, as it came back with less than it had: nobody would ever tell of it. */
+  async endForgotten(): Promise<void> {
+    const placed = [...this.#underway].flatMap((sent) =>
+      sent.pool === undefined || sent.isPlacing ? [] : { sent, pool: sent.pool, key: sent.envelope.key },
+    );
+    for (const { sent } of await this.#options.ledger.forgotten(placed)) this.#settle(sent, forgotten);
+  }
+
   stop(): void {
     clearInterval(this.#timer);
   }
@@ -143,6 +153,7 @@ export class Calls {
       unservedSince: undefined,
       isPlacing: false,
       fence: hold?.fence,
+      cancel: () => hold?.cancel(),
       lose: (error) => lost.abort(error),
     };
     const leave = hold && AbortSignal.any([hold.leave, lost.signal]);
@@ -184,9 +195,8 @@ export class Calls {
     if (added === 'added') {
       sent.pool = pool;
       sent.unservedSince = undefined;
-    } else if (added === 'cancelled') {
-      this.#settle(sent, { code: 'cancelled', message: failures.cancelled.forModel });
-    } else sent.lose(new HoldEnd(added));
+    } else if (added === 'cancelled') sent.cancel();
+    else sent.lose(new HoldEnd(added));
   }
 
   /** A job that ended long ago, a dead letter say, would keep its key from running again once its outcome is forgotten. */
@@ -223,10 +233,15 @@ export class Calls {
 
   /** A worker that stops, or died a moment ago, may still hold the job: then it cannot be taken back yet. */
   async #takeBack(sent: Sent, pool: string): Promise<boolean> {
-    if (!(await this.#options.queues.withdraw(pool, sent.envelope))) return false;
-    sent.envelope = { ...sent.envelope, takeover: true };
-    sent.pool = undefined;
-    return true;
+    sent.isPlacing = true;
+    try {
+      if (!(await this.#options.queues.withdraw(pool, sent.envelope))) return false;
+      sent.envelope = { ...sent.envelope, takeover: true };
+      sent.pool = undefined;
+      return true;
+    } finally {
+      sent.isPlacing = false;
+    }
   }
 
   /** The dispatcher's own word on a call: holds unless a worker was first. */
@@ -266,6 +281,11 @@ const unserved = ({ tool }: Envelope, live: LiveTools): OutcomeError => ({
     ? `No worker serves ${tool.name} in a version that satisfies ${tool.range} any more.`
     : `No worker serves ${tool.name} any more.`,
 });
+
+const forgotten: OutcomeError = {
+  code: 'lost',
+  message: 'Redis was restarted without what it had: whether the tool has run is not known.',
+};
 
 const notReached = (failedCall = ''): OutcomeError => ({
   code: 'cancelled',

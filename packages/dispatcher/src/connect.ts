@@ -16,6 +16,7 @@ import { createApprovals, type Approvals } from './approvals.ts';
 import type { LimitOptions } from './call-limits.ts';
 import { Calls } from './calls.ts';
 import { createDeadLetters, type DeadLetters } from './dead-letters.ts';
+import { endOverdueRun } from './durable/overdue.ts';
 import { watchRunEnds, type RunWaits } from './durable/run-waits.ts';
 import { followCatalog } from './follow-catalog.ts';
 import { startGather } from './gather.ts';
@@ -80,22 +81,24 @@ export async function connectDispatcher(dispatcher: string, options: DispatcherO
   const clock = await startClock(redis);
   const stores = openStores(redis, names, clock, config);
   const { queues, runsQueue, ledger, store } = stores;
-  const runWaits = watchRunEnds(store, dispatcher, config.sweepMs, log);
+  const endOverdue = (runId: string) => endOverdueRun(runId, { store, ledger, names, clock, config, dispatcher });
+  const runWaits = watchRunEnds({ store, dispatcher, sweepMs: config.sweepMs, endOverdue, log });
   let runs: Runs | undefined;
   const onRun = (notice: RunNotice): void => {
     if (notice.is === 'ended') runWaits.onEnded(notice.run);
     else runs?.onNotice(notice);
   };
   const gather = await startGather({ subscriber, names, ledger, dispatcher, sweepMs: config.sweepMs, onRun, log });
-  subscriber.on('ready', () => {
-    runWaits.lookAgain();
-    runs?.lookAgain();
-  });
   const live = watchLiveTools(redis, names);
   const stopFollowing = await followCatalog(live, subscriber, names.catalogChannel, config.sweepMs, log);
   const limits = { rules, fairShare: config.fairShare, maxArgumentBytes: config.maxArgumentBytes };
   const parts = { redis, subscriber, names, ...stores, gather, live, clock, log, dispatcher, limits };
   const calls = new Calls({ ...config, ...parts });
+  subscriber.on('ready', () => {
+    runWaits.lookAgain();
+    runs?.lookAgain();
+    calls.endForgotten().catch((error: unknown) => log.warn({ err: error }, 'could not look what Redis has lost'));
+  });
   if (models.size > 0 && config.maxRuns > 0) runs = new Runs({ ...parts, config, calls, models, chooseTools });
   return {
     ...settings,

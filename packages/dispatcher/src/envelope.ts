@@ -26,6 +26,8 @@ export interface Hold {
   leave: AbortSignal;
   /** Throws where that has happened, or must have: a process that was stopped for long finds its lock has lapsed. */
   assertOurs(): void;
+  /** The run turned out to be cancelled, though nobody has told this dispatcher. */
+  cancel(): void;
   /** where the calls of a turn that was taken over were enqueued, by index */
   sentTo?: ReadonlyMap<number, string>;
   /** whether somebody reads the events of the run */

@@ -1,8 +1,8 @@
 import { DelayedError, WaitingError, Worker as BullWorker, type Job } from 'bullmq';
 import type { RunNotice } from '@callyard/shared/ledger';
 import type { Redis } from '@callyard/shared/redis';
-import type { Held, RunSigns } from '@callyard/shared/runs/run-store';
-import { driveHold, type DurableParts, type HoldStops } from './durable/hold.ts';
+import type { RunSigns } from '@callyard/shared/runs/run-store';
+import { driveHold, type DurableParts, type HeldRun, type HoldStops } from './durable/hold.ts';
 import { ModelError, type Model } from './model.ts';
 import { HoldEnd } from './run-over.ts';
 import type { RunEnd } from './run-record.ts';
@@ -27,18 +27,12 @@ export interface RunsOptions extends DurableParts {
   redis: Redis;
 }
 
-type HeldRun = Extract<Held, { kind: 'held' }>;
-
-interface OpenHold extends HoldStops {
-  ended: Promise<void>;
-  end: () => void;
-}
 
 /** Takes durable runs from their queue, and drives them. */
 export class Runs {
   readonly #options: RunsOptions;
   readonly #bull: BullWorker;
-  readonly #holds = new Map<string, OpenHold>();
+  readonly #holds = new Map<string, HoldStops>();
   readonly #lapses: NodeJS.Timeout;
   #isClosing = false;
 
@@ -105,15 +99,12 @@ export class Runs {
     this.#isClosing = true;
     clearInterval(this.#lapses);
     await this.#bull.pause(true);
-    const ends = [...this.#holds.values()].map(({ leave, ended }) => {
-      leave.abort(new HoldEnd('handed-over'));
-      return ended;
-    });
+    for (const { leave } of this.#holds.values()) leave.abort(new HoldEnd('handed-over'));
     const late = Promise.withResolvers<void>();
     const timer = setTimeout(late.resolve, handOverMs);
-    await Promise.race([Promise.all(ends), late.promise]);
+    // Not forced: its fetch that is under way may bring back what was handed over, and that is to be given back, too.
+    await Promise.race([this.#bull.close(), late.promise]);
     clearTimeout(timer);
-    await this.#bull.close(true);
   }
 
   async #process(job: Job, token: string): Promise<void> {
@@ -160,22 +151,21 @@ export class Runs {
       }
     } finally {
       if (this.#holds.get(runId) === hold) this.#holds.delete(runId);
-      hold.end();
     }
   }
 
   /** A hold that was here before has lost its lock, though BullMQ may not have said so yet. */
-  #begin(runId: string): OpenHold {
-    const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+  #begin(runId: string): HoldStops {
     const lockedUntil = performance.now() + this.#options.config.lockMs;
     const [leave, cancel] = [new AbortController(), new AbortController()];
-    const hold = { leave, cancel, ended, end, watchedUntil: 0, lockedUntil };
+    const hold = { leave, cancel, watchedUntil: 0, lockedUntil };
+    if (this.#isClosing) leave.abort(new HoldEnd('handed-over'));
     this.#holds.get(runId)?.leave.abort(new HoldEnd('stale'));
     this.#holds.set(runId, hold);
     return hold;
   }
 
-  async #drive(job: Job, token: string, held: HeldRun, model: Model, hold: OpenHold): Promise<void> {
+  async #drive(job: Job, token: string, held: HeldRun, model: Model, hold: HoldStops): Promise<void> {
     const { watchedUntil = '0', cancelledAt } = held.fields;
     hold.watchedUntil = Math.max(hold.watchedUntil, Number(watchedUntil));
     if (cancelledAt !== undefined) hold.cancel.abort();

@@ -74,6 +74,8 @@ export interface Ledger {
   read(keys: readonly string[]): Promise<(Outcome | undefined)[]>;
   /** Asks whether a call may start. */
   open(opening: Opening): Promise<Opened>;
+  /** Of calls that were enqueued, those that Redis has lost: they have neither a job nor an outcome. */
+  forgotten<C extends { pool: string; key: string }>(calls: readonly C[]): Promise<C[]>;
 }
 
 const settleScript = loadScript('./settle-2n.lua', import.meta.url);
@@ -112,6 +114,15 @@ export function createLedger(redis: Redis, names: Names): Ledger {
         admission && JSON.stringify({ p: pool, call: laneText(admission), about: admission.about, staleMs });
       const answer = await openScript(redis, keys, [token, Math.ceil(startMarkMs), asked ?? '']);
       return readOpened(answer as [Opened['kind'], string]);
+    },
+    async forgotten(calls) {
+      if (calls.length === 0) return [];
+      const pipeline = redis.pipeline();
+      // The job first: it goes when the outcome is there.
+      for (const { pool, key } of calls) pipeline.exists(names.job(pool, key));
+      for (const { key } of calls) pipeline.exists(names.outcome(key));
+      const there = ((await pipeline.exec()) ?? []).map(([, count]) => count !== 0);
+      return calls.filter((_, i) => !there[i] && !there[calls.length + i]);
     },
   };
 }

@@ -5,7 +5,12 @@
 
 /** Spans, with their kinds. `{}` is filled in. */
 export const spans = {
-  agent: { name: 'invoke_agent callyard', kind: 'INTERNAL', about: 'one run of a conversation, in the dispatcher' },
+  submit: { name: 'submit run', kind: 'PRODUCER', about: 'a durable run taken in; ends at once' },
+  agent: {
+    name: 'invoke_agent callyard',
+    kind: 'INTERNAL',
+    about: 'one run of a conversation, in the dispatcher; of a durable run one hold, under its `submit run`',
+  },
   calls: { name: 'execute calls', kind: 'INTERNAL', about: 'the calls of a bare `execute`, in the dispatcher' },
   chat: { name: 'chat {model}', kind: 'CLIENT', about: 'one question to the model' },
   send: {

@@ -5,7 +5,8 @@ import { rememberCancelledRuns } from './cancelled-runs.ts';
 
 /** The jobs this worker holds at the moment, and until when their locks are known to be ours. */
 export interface HeldJobs {
-  hold(key: string, envelope: Envelope, abort: AbortController): void;
+  /** `fetchedAt`, on the clock of this process: a job that it fetched before it was stopped for long is lost already. */
+  hold(key: string, envelope: Envelope, abort: AbortController, fetchedAt: number): void;
   release(key: string): void;
   /** Ends the calls of a run that were enqueued until then as cancelled, also those that come to be held a moment later. */
   cancelRun(runId: string, until: number): void;
@@ -53,8 +54,10 @@ export function watchHeldJobs(lockMs: number): HeldJobs {
   timer.unref();
 
   return {
-    hold(key, envelope, abort) {
-      held.set(key, { envelope, abort, lockedUntil: performance.now() + lockMs });
+    hold(key, envelope, abort, fetchedAt) {
+      const leftMs = lockMs - (Date.now() - fetchedAt);
+      held.set(key, { envelope, abort, lockedUntil: performance.now() + leftMs });
+      if (leftMs <= 0) lose(key);
       if (cancelledRuns.has(envelope)) cancel(key);
     },
     release(key) {

@@ -27,7 +27,7 @@ export async function processJob(
   if (parsed.kind === 'broken') return refuseBroken(job, token, pool, parsed.why, worker);
 
   const abort = new AbortController();
-  held.hold(key, parsed.envelope, abort);
+  held.hold(key, parsed.envelope, abort, job.processedOn ?? Date.now());
   try {
     const attempt = attemptOf(job, parsed.envelope, token, pool, abort, worker.clock.now());
     const verdict = await inProcessSpan(pickUpOf(job, attempt, worker), async (describe) => {

@@ -51,7 +51,7 @@ export interface HoldStops {
   lockedUntil: number;
 }
 
-type HeldRun = Extract<Held, { kind: 'held' }>;
+export type HeldRun = Extract<Held, { kind: 'held' }>;
 
 /** One hold of a run: what was found, and what may end it. */
 interface Hold {
@@ -104,7 +104,7 @@ export async function driveHold(
   }
 }
 
-const deadlineOf = ({ held }: Hold): number => Number(held.fields.deadlineAt);
+const deadlineOf = ({ held }: Pick<Hold, 'held'>): number => Number(held.fields.deadlineAt);
 
 function frameOf(hold: Hold, signal: AbortSignal, isWatched: () => boolean): RunFrame {
   const { runId, held, spec, stops } = hold;
@@ -116,12 +116,21 @@ function frameOf(hold: Hold, signal: AbortSignal, isWatched: () => boolean): Run
     deadlineAt: deadlineOf(hold),
     takeover: false,
     signal,
-    hold: { fence: held.fence, leave: stops.leave.signal, isWatched, assertOurs: () => assertOurs(stops) },
+    hold: {
+      fence: held.fence,
+      leave: stops.leave.signal,
+      isWatched,
+      assertOurs: () => assertOurs(stops),
+      cancel: () => stops.cancel.abort(),
+    },
   };
 }
 
-function recordOf(hold: Hold, offers: Offers, { store, names, clock, config }: DurableParts): RunRecord {
-  const { runId, held, spec, history } = hold;
+export function recordOf(
+  { runId, held, spec, history }: Pick<Hold, 'runId' | 'held' | 'spec' | 'history'>,
+  offers: Pick<Offers, 'written'>,
+  { store, names, clock, config }: Pick<DurableParts, 'store' | 'names' | 'clock' | 'config'>,
+): RunRecord {
   const { runKeepMs: keepMs, conversationTtlMs } = config;
   return durableRunRecord({
     store,
@@ -130,7 +139,7 @@ function recordOf(hold: Hold, offers: Offers, { store, names, clock, config }: D
     before: held.before.length,
     offered: offers.written,
     spent: () => ({ key: tokensSpentKey(names, spec.principal, clock.now()), ttlMs: tokensSpentTtlMs }),
-    outcomeTtlMs: () => Math.max(0, deadlineOf(hold) - clock.now()) + keepMs,
+    outcomeTtlMs: () => Math.max(0, deadlineOf({ held }) - clock.now()) + keepMs,
     keepMs,
     conversationTtlMs,
   });

@@ -5,6 +5,9 @@ import type { Logger } from 'pino';
 /** A notice may be lost: ends that are waited for are looked at every so many sweeps, too. */
 const sweepsPerLook = 15;
 
+/** Sweeps that a run may be late: whoever drives it has a deadline of its own, and a little to do after it. */
+const sweepsLate = 5;
+
 /** Waits for the ends of durable runs, whoever drives them. */
 export interface RunWaits {
   /**
@@ -25,12 +28,16 @@ interface Waiting {
   reject: (error: unknown) => void;
 }
 
-export function watchRunEnds(
-  store: Pick<RunStore, 'await'>,
-  dispatcher: string,
-  sweepMs: number,
-  log: Logger,
-): RunWaits {
+export interface RunWaitsOptions {
+  store: Pick<RunStore, 'await'>;
+  dispatcher: string;
+  sweepMs: number;
+  /** ends a run that is past its deadline, and that nobody drives */
+  endOverdue: (runId: string) => Promise<void>;
+  log: Logger;
+}
+
+export function watchRunEnds({ store, dispatcher, sweepMs, endOverdue, log }: RunWaitsOptions): RunWaits {
   const waits = new Map<string, Set<Waiting>>();
 
   const settle = (runId: string, settleOne: (waiting: Waiting) => void): void => {
@@ -39,9 +46,10 @@ export function watchRunEnds(
     for (const waiting of all) settleOne(waiting);
   };
   const look = async (runId: string, owner: string): Promise<void> => {
-    const standing = await store.await(runId, owner, dispatcher);
+    const standing = await store.await(runId, owner, dispatcher, sweepsLate * sweepMs);
     if (standing === 'ended') settle(runId, ({ resolve }) => resolve());
     if (standing === 'unknown') settle(runId, ({ reject }) => reject(goneRun(runId)));
+    if (standing === 'overdue') await endOverdue(runId); // which is told as any end
   };
   const lookAgain = (): void => {
     for (const [runId, all] of waits) {
@@ -55,7 +63,7 @@ export function watchRunEnds(
   return {
     async ended(runId, owner, signal) {
       signal?.throwIfAborted();
-      const standing = await store.await(runId, owner, dispatcher);
+      const standing = await store.await(runId, owner, dispatcher, sweepsLate * sweepMs);
       if (standing === 'unknown') throw unknownRun(runId);
       if (standing === 'ended') return;
       signal?.throwIfAborted();

@@ -1,5 +1,6 @@
 --[[
-  Decides whether calls of durable runs may be enqueued, in the transaction that adds their jobs, before it does. BullMQ
+  Decides whether calls of durable runs may be enqueued, in the transaction that adds their jobs, before it does: not
+  those that are settled, as a reconnect may send a transaction again whose calls have run and whose jobs are gone. BullMQ
   takes a job that is there for a duplicate and adds nothing: a call that may not be enqueued gets a stand-in, which
   ungate-1.lua takes away again.
 
@@ -12,12 +13,14 @@ local tag = KEYS[1]
 -- @include lib/run.lua
 local pool = ARGV[1]
 
+local function refuseCall(key, why)
+  local job = tag .. ':calls-' .. pool .. ':' .. key
+  if redis.call('EXISTS', job) == 0 then redis.call('HSET', job, 'refused', why) end
+  redis.call('SADD', tag .. ':refused', key)
+end
+
 local function refuse(id, calls, why)
-  for _, place in ipairs(calls) do
-    local job = tag .. ':calls-' .. pool .. ':' .. id .. '.' .. place
-    if redis.call('EXISTS', job) == 0 then redis.call('HSET', job, 'refused', why) end
-    redis.call('SADD', tag .. ':refused', id .. '.' .. place)
-  end
+  for _, place in ipairs(calls) do refuseCall(id .. '.' .. place, why) end
   return why
 end
 
@@ -28,6 +31,8 @@ local function admitRun(id, fence, calls)
   if cancelled then return refuse(id, calls, 'cancelled') end
   local fields = {}
   for _, place in ipairs(calls) do
+    local callKey = id .. '.' .. place
+    if redis.call('EXISTS', outcomeKey(callKey)) == 1 then refuseCall(callKey, 'settled') end
     fields[#fields + 1] = 'c:' .. place
     fields[#fields + 1] = pool
   end

@@ -4,7 +4,7 @@
   KEYS[1]  the hash tag of the installation, from which every key is made
   ARGV[1]  run id
   ARGV[2]  dispatcher
-  ARGV[3]  BullMQ's lock token of the job, which must still be ours
+  ARGV[3]  BullMQ's lock token of the job, which must still be ours; '' to end a run past its deadline that nobody drives
   ARGV[4]  the newest version of a record that the dispatcher understands
   Returns
     'held', fence, fields and values, messages of the conversation before it
@@ -19,12 +19,13 @@ local tag = KEYS[1]
 -- @include lib/conversation.lua
 local id, dispatcher = ARGV[1], ARGV[2]
 local key = runKey(id)
-if redis.call('GET', tag .. ':runs:' .. id .. ':lock') ~= ARGV[3] then return {'stale'} end
+if (redis.call('GET', tag .. ':runs:' .. id .. ':lock') or '') ~= ARGV[3] then return {'stale'} end
 local v, ended, conversation, parked, cancelled, deadline =
   unpack(redis.call('HMGET', key, 'v', 'end', 'conversation', 'parkedAt', 'cancelledAt', 'deadlineAt'))
 if not v then return {'gone'} end
 if ended then return {'ended'} end
 if tonumber(v) > tonumber(ARGV[4]) then return {'too-new', v} end
+if ARGV[3] == '' and tonumber(deadline or 0) > timeMs() then return {'stale'} end
 
 -- A run that is over before its turn has come is held only to be ended.
 local function isEarly()

@@ -59,9 +59,12 @@ export interface RunSigns {
   deadlineAt: number;
 }
 
+export type Awaited = 'unknown' | 'ended' | 'later' | 'overdue';
+
 /** Durable runs as Redis keeps them: every method is one script, and those that write carry the fence of the hold. */
 export interface RunStore {
-  hold(runId: string, dispatcher: string, token: string): Promise<Held>;
+  /** With BullMQ's token of its job; without one a run that is overdue is held, to be ended. */
+  hold(runId: string, dispatcher: string, token?: string): Promise<Held>;
   recordResponse(hold: RunFence, write: ResponseWrite): Promise<ResponseAnswer>;
   recordOutcomes(hold: RunFence, write: OutcomesWrite): Promise<OutcomesAnswer>;
   finish(hold: RunFence, write: FinishWrite): Promise<FinishAnswer>;
@@ -75,8 +78,8 @@ export interface RunStore {
   watch(runId: string, owner: string, ms: number): Promise<'unknown' | { last: number; hasEnded: boolean }>;
   /** Writes events if somebody reads them, and the fence stands where one is given. */
   emit(runId: string, events: readonly RunEventBody[], fence?: string): Promise<void>;
-  /** Has `dispatcher` told when the run ends, unless it has. */
-  await(runId: string, owner: string, dispatcher: string): Promise<'unknown' | 'ended' | 'later'>;
+  /** Has `dispatcher` told when the run ends, unless it has; `overdue` where nobody is there to end it. */
+  await(runId: string, owner: string, dispatcher: string, mayBeLateMs: number): Promise<Awaited>;
   /** What concerns whoever holds runs, in their order; undefined where there is no such run. */
   signs(runIds: readonly string[]): Promise<(RunSigns | undefined)[]>;
   /** Undefined where there is no such run. */
@@ -101,7 +104,7 @@ export function createRunStore(redis: Redis, names: Names): RunStore {
   const { tag } = names;
   const told = (message: object) => [names.controlChannel, JSON.stringify(message)] as const;
   return {
-    async hold(runId, dispatcher, token) {
+    async hold(runId, dispatcher, token = '') {
       const answer = await holdScript(redis, [tag], [runId, dispatcher, token, recordVersion]);
       return readHeld(answer as [Held['kind'], string, string[], string[]]);
     },
@@ -141,23 +144,24 @@ export function createRunStore(redis: Redis, names: Names): RunStore {
     async emit(runId, events, fence = '-') {
       if (events.length > 0) await emitScript(redis, [tag], [runId, fence, ...texts(events)]);
     },
-    await: async (runId, owner, dispatcher) =>
-      (await awaitScript(redis, [tag], [runId, owner, dispatcher])) as 'unknown' | 'ended' | 'later',
-    async signs(runIds) {
-      const pipeline = redis.pipeline();
-      for (const runId of runIds)
-        pipeline.hmget(names.run(runId), 'fence', 'cancelledAt', 'watchedUntil', 'deadlineAt');
-      const answers = (await pipeline.exec()) ?? [];
-      return answers.map(([error, fields]) => {
-        if (error) throw error;
-        return readSigns(fields as (string | null)[]);
-      });
-    },
+    await: async (runId, owner, dispatcher, mayBeLateMs) =>
+      (await awaitScript(redis, [tag], [runId, owner, dispatcher, mayBeLateMs])) as Awaited,
+    signs: (runIds) => readAllSigns(redis, names, runIds),
     async read(runId) {
       const fields = await redis.hgetall(names.run(runId));
       return Object.keys(fields).length === 0 ? undefined : fields;
     },
   };
+}
+
+async function readAllSigns(redis: Redis, names: Names, runIds: readonly string[]): Promise<(RunSigns | undefined)[]> {
+  const pipeline = redis.pipeline();
+  for (const runId of runIds) pipeline.hmget(names.run(runId), 'fence', 'cancelledAt', 'watchedUntil', 'deadlineAt');
+  const answers = (await pipeline.exec()) ?? [];
+  return answers.map(([error, fields]) => {
+    if (error) throw error;
+    return readSigns(fields as (string | null)[]);
+  });
 }
 
 function readSigns([fence, cancelledAt, watchedUntil, deadlineAt]: (string | null)[]): RunSigns | undefined {

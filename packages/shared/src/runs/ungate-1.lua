@@ -5,8 +5,9 @@
   ARGV[1]  pool
 ]]
 local tag = KEYS[1]
-for _, key in ipairs(redis.call('SMEMBERS', tag .. ':refused')) do
+local refused = redis.call('SMEMBERS', tag .. ':refused')
+for _, key in ipairs(refused) do
   local job = tag .. ':calls-' .. ARGV[1] .. ':' .. key
   if redis.call('HEXISTS', job, 'refused') == 1 then redis.call('DEL', job) end
 end
-redis.call('DEL', tag .. ':refused')
+if #refused > 0 then redis.call('DEL', tag .. ':refused') end

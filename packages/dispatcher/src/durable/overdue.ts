@@ -1,0 +1,16 @@
+import { readHistory } from './durable-record.ts';
+import { recordOf, type DurableParts } from './hold.ts';
+import type { RunSpec } from './run-spec.ts';
+
+/** Ends a run that is past its deadline and that nobody drives, as whoever drove it would have. */
+export async function endOverdueRun(
+  runId: string,
+  to: Pick<DurableParts, 'store' | 'ledger' | 'names' | 'clock' | 'config' | 'dispatcher'>,
+): Promise<void> {
+  const held = await to.store.hold(runId, to.dispatcher);
+  if (held.kind !== 'held') return; // somebody drives it, after all
+  const spec = JSON.parse(held.fields.spec ?? '') as RunSpec;
+  const history = await readHistory(held.fields, held.before, to.ledger);
+  const record = recordOf({ runId, held, spec, history }, { written: () => [] }, to);
+  await record.finish({ state: 'expired', stop: 'deadline', error: 'the deadline of the run is past' });
+}
