@@ -1,18 +1,27 @@
 import { describe, expect, inject, it } from 'vitest';
 import type { Outcome } from '@callyard/shared/call';
-import { defineTool, Type } from '@callyard/worker';
+import { defineTool, Type, type ToolContext } from '@callyard/worker';
 import { redisProxy, type RedisProxy } from '../support/redis-proxy.ts';
 import { principal, setup, toolCall, type Callyard } from '../support/setup.ts';
 
-/** One at a time and a few a second: of four calls one starts at once, the others wait in a lane and in a ring. */
-const tool = defineTool({
-  name: 'step',
+/** How often each call has started. */
+const starts = new Map<string, number>();
+const tool = {
   version: '1.0.0',
   description: 'Answers',
   parameters: Type.Object({}),
-  policy: { limits: [{ per: ['user'], concurrency: 1, rate: { limit: 50, periodMs: 1_000, burst: 2 } }] },
-  handler: () => 'done',
-});
+  handler(_args: object, { idempotencyKey }: ToolContext) {
+    starts.set(idempotencyKey, 1 + (starts.get(idempotencyKey) ?? 0));
+    return 'done';
+  },
+};
+const limits = [{ per: ['user' as const], concurrency: 1, rate: { limit: 50, periodMs: 1_000, burst: 2 } }];
+const tools = [
+  // One at a time and a few a second: of four calls one starts at once, the others wait in a lane and in a ring.
+  defineTool({ ...tool, name: 'limited', policy: { limits } }),
+  // Done before a dispatcher that has lost its connection is back.
+  defineTool({ ...tool, name: 'free' }),
+];
 
 const recovery = { lockMs: 600, stalledCheckMs: 150 };
 
@@ -27,14 +36,14 @@ async function left({ redis, names }: Callyard, pool: string): Promise<string[]>
 type Who = 'dispatcher' | 'worker';
 
 /** An installation one part of which has Redis behind a proxy. */
-async function faulty(who: Who) {
+async function faulty(who: Who, name: 'limited' | 'free') {
   const proxy = await redisProxy(inject('redisUrl')); // ends after the yard, whose parts say goodbye through it
   const yard = await setup();
   const by = (part: Who) => (part === who ? { redisUrl: proxy.url } : {});
-  const worker = await yard.worker([tool], { concurrency: 2, ...recovery, ...by('worker') });
+  const worker = await yard.worker(tools, { concurrency: 2, ...recovery, ...by('worker') });
   const dispatcher = await yard.dispatcher(by('dispatcher'));
   const run = async (): Promise<Outcome[]> => {
-    const calls = Array.from({ length: 4 }, () => toolCall('step'));
+    const calls = Array.from({ length: 4 }, () => toolCall(name));
     const { outcomes } = await dispatcher.execute(calls, { principal, timeoutMs: 15_000 });
     expect(outcomes.map(({ status, value, call }) => [call.id, status, value])).toEqual(
       calls.map(({ id }) => [id, 'completed', 'done']),
@@ -54,8 +63,8 @@ async function count(proxy: RedisProxy, run: () => Promise<unknown>): Promise<nu
 }
 
 /** Cuts after each command of a run in turn, and resolves with what became of all calls. */
-async function cutEverywhere(who: Who): Promise<Outcome[]> {
-  const { proxy, run } = await faulty(who);
+async function cutEverywhere(who: Who, name: 'limited' | 'free' = 'limited'): Promise<Outcome[]> {
+  const { proxy, run } = await faulty(who, name);
   const commands = await count(proxy, run);
   expect(commands).toBeGreaterThan(5);
   const all: Outcome[] = [];
@@ -70,10 +79,15 @@ async function cutEverywhere(who: Who): Promise<Outcome[]> {
 }
 
 describe('every call has one outcome, and nothing is left of it, when Redis is lost', () => {
-  it('after any command of the dispatcher, which sends again what nobody answered: it runs once', async () => {
-    const outcomes = await cutEverywhere('dispatcher');
-    expect(outcomes.filter(({ attempts, lost }) => attempts !== 1 || lost !== 0)).toEqual([]);
-  }, 60_000);
+  it.each(['limited', 'free'] as const)(
+    'after any command of the dispatcher, which sends again what nobody answered: it runs once, %s',
+    { timeout: 60_000 },
+    async (name) => {
+      const outcomes = await cutEverywhere('dispatcher', name);
+      expect(outcomes.filter(({ attempts, lost }) => attempts !== 1 || lost !== 0)).toEqual([]);
+      expect(outcomes.filter(({ key }) => starts.get(key) !== 1)).toEqual([]);
+    },
+  );
 
   it('after any command of the worker, which may run a call again', async () => {
     const outcomes = await cutEverywhere('worker');

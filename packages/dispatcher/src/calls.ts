@@ -183,7 +183,8 @@ export class Calls {
     try {
       await this.#add(pool, sent);
     } catch (error) {
-      log.error({ err: error, job_id: sent.envelope.key }, 'a call could not be enqueued; it is tried again');
+      sent.envelope = { ...sent.envelope, takeover: true }; // it may have been, and have run
+      log.warn({ err: error, job_id: sent.envelope.key }, 'a call could not be enqueued; it is tried again');
     } finally {
       sent.isPlacing = false;
     }

@@ -27,7 +27,6 @@ export interface RunsOptions extends DurableParts {
   redis: Redis;
 }
 
-
 /** Takes durable runs from their queue, and drives them. */
 export class Runs {
   readonly #options: RunsOptions;

@@ -6,7 +6,7 @@ import { createConversationStates, type ConversationStates } from '@callyard/sha
 import { createLedger, type Ledger } from '@callyard/shared/ledger';
 import type { Names } from '@callyard/shared/names';
 import { createCallQueues, createRunsQueue, type CallQueues, type RunsQueue } from '@callyard/shared/queue';
-import type { Redis } from '@callyard/shared/redis';
+import { connectUnrepeated, type Redis } from '@callyard/shared/redis';
 import { createRunStore, type RunStore } from '@callyard/shared/runs/run-store';
 import { createTokenBudget, type TokenBudget } from '@callyard/shared/token-budget';
 
@@ -32,7 +32,7 @@ export function openStores(
   { conversationTtlMs }: Pick<DispatcherConfig, 'conversationTtlMs'>,
 ): Stores {
   return {
-    queues: createCallQueues(redis, names),
+    queues: createCallQueues(redis, names, connectUnrepeated(redis, 'enqueue')),
     runsQueue: createRunsQueue(redis, names),
     ledger: createLedger(redis, names),
     store: createRunStore(redis, names),

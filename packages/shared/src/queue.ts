@@ -4,7 +4,7 @@ import { createAdmission, enterArguments, enterScript } from './admission/admiss
 import { batchByTick } from './batch.ts';
 import type { Envelope } from './call.ts';
 import type { Names } from './names.ts';
-import { scriptInTransaction, type Redis } from './redis.ts';
+import { connected, scriptInTransaction, type Redis } from './redis.ts';
 import { closeGate, gateScripts, openGate, readGate, type GateAnswer } from './runs/gate.ts';
 
 export interface CallJob {
@@ -32,7 +32,10 @@ const maxBulk = 100;
 
 /** The queues of the pools: the only door to BullMQ's `Queue`. */
 export interface CallQueues {
-  /** Adds a job; the key is its id, so a second add of a key that is there changes nothing. */
+  /**
+   * Adds a job; the key is its id, so a second add of a key that is there changes nothing. Rejects where the connection
+   * was lost on the way: then it may have been added, and run.
+   */
   add(pool: string, job: CallJob): Promise<Added>;
   /**
    * Adds a job and writes `mark.next`, both or neither: false where the mark does not stand as it was read. Needs a
@@ -50,15 +53,20 @@ export interface CallQueues {
   close(): Promise<void>;
 }
 
-export function createCallQueues(redis: Redis, names: Names): CallQueues {
+/**
+ * `adding` is the connection of inserts, closed with the queues: one that repeats nothing, see `connectUnrepeated`. Sent
+ * again after a lost connection, an insert would find the calls it had inserted gone, and run them once more.
+ */
+export function createCallQueues(redis: Redis, names: Names, adding: Redis = redis): CallQueues {
   const pools = new Map<string, PoolQueue>();
   const admission = createAdmission(redis, names);
-  for (const script of [enterScript, ...gateScripts]) script.define(redis);
+  for (const script of [enterScript, ...gateScripts]) {
+    script.define(redis);
+    script.define(adding);
+  }
 
   const open = (pool: string): PoolQueue => {
-    const queue = openQueue(names.queue(pool), redis, names);
-    const batched = batchByTick((jobs: CallJob[]) => addCalls(queue, pool, jobs, names), maxBulk);
-    const opened = { queue, add: (job: CallJob) => batched(job).done };
+    const opened = { queue: openQueue(names.queue(pool), redis, names), add: addingTo(pool, adding, names) };
     pools.set(pool, opened);
     return opened;
   };
@@ -94,6 +102,7 @@ export function createCallQueues(redis: Redis, names: Names): CallQueues {
     },
     async close() {
       await Promise.all([...pools.values()].map(({ queue }) => queue.close()));
+      if (adding !== redis) adding.disconnect();
     },
   };
 }
@@ -101,6 +110,16 @@ export function createCallQueues(redis: Redis, names: Names): CallQueues {
 interface PoolQueue {
   queue: Queue;
   add: (job: CallJob) => Promise<Added>;
+}
+
+function addingTo(pool: string, connection: Redis, names: Names): PoolQueue['add'] {
+  let queue: Queue | undefined;
+  const batched = batchByTick(async (jobs: CallJob[]) => {
+    await connected(connection);
+    queue ??= openQueue(names.queue(pool), connection, names);
+    return addCalls(queue, pool, jobs, names);
+  }, maxBulk);
+  return (job) => batched(job).done;
 }
 
 function openQueue(name: string, connection: Redis, { bullPrefix: prefix }: Names): Queue {

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { Redis } from 'ioredis';
 import type { Logger } from 'pino';
@@ -45,6 +46,23 @@ export function connectOnce(like: Redis): Redis {
   const redis = like.duplicate({ retryStrategy: () => null });
   redis.on('error', () => {}); // whoever waits for a command is told
   return redis;
+}
+
+/**
+ * A connection whose commands are not sent again when it is lost on the way: whoever sent them is told, and looks what
+ * became of them. For what is not to be done twice, such as the insert of a job that has run meanwhile.
+ */
+export function connectUnrepeated(like: Redis, purpose: string): Redis {
+  const connectionName = `${like.options.connectionName}:${purpose}`;
+  const redis = like.duplicate({ maxRetriesPerRequest: 0, connectionName });
+  redis.on('error', () => {}); // whoever waits for a command is told
+  return redis;
+}
+
+/** Resolves when the connection is there; on one that is not repeated, a command before that would be refused. */
+export async function connected(redis: Redis): Promise<void> {
+  if (redis.status === 'wait') void redis.connect().catch(() => {});
+  if (redis.status !== 'ready') await once(redis, 'ready');
 }
 
 /**

@@ -31,7 +31,9 @@ local function read(given)
   call.lane = given[2]
   call.about = request.lanes[call.lane]
   -- A key that was used before may have a job already: then nothing was added, and it stands where it stands.
-  call.isThere = given[3] == 1 and (holdsSomething(call.key) or not redis.call('LPOS', bull(pool, 'wait'), call.key))
+  call.isThere = isNew
+    and given[3] == 1
+    and (holdsSomething(call.key) or not redis.call('LPOS', bull(pool, 'wait'), call.key))
   return call
 end
 

@@ -1,6 +1,5 @@
 --[[
-  Decides whether calls of durable runs may be enqueued, in the transaction that adds their jobs, before it does: not
-  those that are settled, as a reconnect may send a transaction again whose calls have run and whose jobs are gone. BullMQ
+  Decides whether calls of durable runs may be enqueued, in the transaction that adds their jobs, before it does. BullMQ
   takes a job that is there for a duplicate and adds nothing: a call that may not be enqueued gets a stand-in, which
   ungate-1.lua takes away again.
 
@@ -13,14 +12,13 @@ local tag = KEYS[1]
 -- @include lib/run.lua
 local pool = ARGV[1]
 
-local function refuseCall(key, why)
-  local job = tag .. ':calls-' .. pool .. ':' .. key
-  if redis.call('EXISTS', job) == 0 then redis.call('HSET', job, 'refused', why) end
-  redis.call('SADD', tag .. ':refused', key)
-end
-
 local function refuse(id, calls, why)
-  for _, place in ipairs(calls) do refuseCall(id .. '.' .. place, why) end
+  for _, place in ipairs(calls) do
+    local key = id .. '.' .. place
+    local job = tag .. ':calls-' .. pool .. ':' .. key
+    if redis.call('EXISTS', job) == 0 then redis.call('HSET', job, 'refused', why) end
+    redis.call('SADD', tag .. ':refused', key)
+  end
   return why
 end
 
@@ -31,8 +29,6 @@ local function admitRun(id, fence, calls)
   if cancelled then return refuse(id, calls, 'cancelled') end
   local fields = {}
   for _, place in ipairs(calls) do
-    local callKey = id .. '.' .. place
-    if redis.call('EXISTS', outcomeKey(callKey)) == 1 then refuseCall(callKey, 'settled') end
     fields[#fields + 1] = 'c:' .. place
     fields[#fields + 1] = pool
   end
