@@ -162,7 +162,7 @@ describe('a job that only a newer worker understands', () => {
     for (let times = 1; times <= 5; times += 1) {
       const job = await handedBack(times);
       expect(job.attemptsMade).toBe(0);
-      delays.push(job.delay);
+      delays.push(Math.round(job.delay / 100) * 100); // a moment passes before BullMQ reads the clock
       await job.promote();
     }
     expect(delays).toEqual([1_000, 2_000, 4_000, 8_000, 16_000]);

@@ -4,6 +4,7 @@ import {
   activeTraceId,
   configureTelemetry,
   inCallsSpan,
+  inSubmitSpan,
   inProcessSpan,
   inToolSpan,
   startSendSpan,
@@ -119,6 +120,8 @@ describe('with an SDK', () => {
     configureTelemetry({ ...off, userHashSecret: 's', captureContent: true });
     await wholeRun();
     await inCallsSpan({ runId: 'r2', conversationId: undefined }, async () => {});
+    const { principal } = envelope;
+    await inSubmitSpan({ runId: 'r3', conversationId: undefined, principal }, async () => {});
     await inProcessSpan(pickUp(), async (describePickUp) => {
       describePickUp({ outcome: 'failed', error: { code: 'timeout', message: 'late' } });
     });

@@ -25,7 +25,7 @@ export async function demoCommand({ javascriptRedis = false }: { javascriptRedis
     ...(javascriptRedis ? { force: 'javascript' as const } : {}),
   });
   const receiver = await startOtlpReceiver();
-  const tracing = startTracing('callyard-demo', { ...config, otlpEndpoint: receiver.endpoint });
+  const tracing = await startTracing('callyard-demo', { ...config, otlpEndpoint: receiver.endpoint });
   const env = environmentWith({ REDIS_URL: redis.url, OTEL_EXPORTER_OTLP_ENDPOINT: receiver.endpoint });
   const workers = await startProcesses(2, { script: main, args: ['worker', '--tools', toolsFolder], env });
   log(`Workers: ${workers.map(({ id }) => id).join(', ')}\n`);

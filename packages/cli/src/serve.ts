@@ -14,7 +14,7 @@ export interface ServingMessage {
 
 /** Runs a worker as the whole of this process: until a signal, or until its parent is gone. */
 export async function serve(config: WorkerConfig, tools: readonly Tool[]): Promise<void> {
-  const tracing = startTracing('callyard-worker', config);
+  const tracing = await startTracing('callyard-worker', config);
   const worker = await createWorker({ ...config, tools });
   void stopAsked().then(() => worker.close());
   tellParent(worker);
@@ -26,7 +26,7 @@ export async function serve(config: WorkerConfig, tools: readonly Tool[]): Promi
 
 /** Runs a dispatcher that drives durable runs as the whole of this process, as `serve` does a worker. */
 export async function serveRuns(config: DispatcherConfig, models: readonly Model[]): Promise<void> {
-  const tracing = startTracing('callyard-dispatcher', config);
+  const tracing = await startTracing('callyard-dispatcher', config);
   const dispatcher = await createDispatcher({ ...config, models });
   const asked = stopAsked();
   tellParent(dispatcher);

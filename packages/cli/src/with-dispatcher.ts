@@ -12,7 +12,7 @@ export async function withDispatcher<T>(
   const config = loadConfig('dispatcher');
   const log = createLogger({ name, level: 'silent' });
   const dispatcher = await createDispatcher({ ...config, models, log });
-  const tracing = startTracing(name, config);
+  const tracing = await startTracing(name, config);
   try {
     return await work(dispatcher, config);
   } finally {
