@@ -1,20 +1,12 @@
 /* A dispatcher of the bench of runs: drives as many as it is ordered. Arguments: REDIS_URL PREFIX */
-import { createDispatcher, scriptedModel, type AssistantMessage } from '@callyard/dispatcher';
+import { createDispatcher, scriptedModel } from '@callyard/dispatcher';
 import { createLogger } from '@callyard/shared/log';
-import { callArguments, callsPerTurn, type RunReport } from '../turns/variants.ts';
+import { proposal } from '../turns/callyard.ts';
+import type { RunReport } from '../turns/variants.ts';
 import { principal, question, type RunsOrder } from './order.ts';
 
 const [redisUrl = '', prefix = ''] = process.argv.slice(2);
 
-const proposal: AssistantMessage = {
-  role: 'assistant',
-  content: null,
-  tool_calls: Array.from({ length: callsPerTurn }, (_, i) => ({
-    id: `call_${i}`,
-    type: 'function',
-    function: { name: 'echo', arguments: JSON.stringify(callArguments) },
-  })),
-};
 const model = scriptedModel(({ turn }) => (turn === 0 ? proposal : { role: 'assistant', content: 'Done.' }));
 const log = createLogger({ name: 'bench', level: 'error' });
 const dispatcher = await createDispatcher({ redisUrl, prefix, log, model });

@@ -22,7 +22,8 @@ export async function startCallyardWorker(redisUrl: string, prefix: string): Pro
   await createWorker({ redisUrl, prefix, log, tools: [echo], concurrency: workerSlots });
 }
 
-const proposal: AssistantMessage = {
+/** A turn of the bench, as the model proposes it. */
+export const proposal: AssistantMessage = {
   role: 'assistant',
   content: null,
   tool_calls: Array.from({ length: callsPerTurn }, (_, i) => ({

@@ -16,6 +16,7 @@ import { createApprovals, type Approvals } from './approvals.ts';
 import type { LimitOptions } from './call-limits.ts';
 import { Calls } from './calls.ts';
 import { createDeadLetters, type DeadLetters } from './dead-letters.ts';
+import { createNews, type News } from './durable/news.ts';
 import { endOverdueRun } from './durable/overdue.ts';
 import { watchRunEnds, type RunWaits } from './durable/run-waits.ts';
 import { followCatalog } from './follow-catalog.ts';
@@ -60,8 +61,8 @@ interface Settings {
 export interface Connected extends Settings, Stores {
   names: Names;
   redis: Redis;
-  /** a connection of its own: a subscriber can do nothing else */
-  subscriber: Redis;
+  /** events of runs, as they are told */
+  news: News;
   clock: Clock;
   live: LiveTools;
   limits: LimitOptions;
@@ -92,7 +93,8 @@ export async function connectDispatcher(dispatcher: string, options: DispatcherO
   const live = watchLiveTools(redis, names);
   const stopFollowing = await followCatalog(live, subscriber, names.catalogChannel, config.sweepMs, log);
   const limits = { rules, fairShare: config.fairShare, maxArgumentBytes: config.maxArgumentBytes };
-  const parts = { redis, subscriber, names, ...stores, gather, live, clock, log, dispatcher, limits };
+  const news = createNews(subscriber);
+  const parts = { redis, news, names, ...stores, gather, live, clock, log, dispatcher, limits };
   const calls = new Calls({ ...config, ...parts });
   subscriber.on('ready', () => {
     runWaits.lookAgain();

@@ -3,6 +3,7 @@ import type { Outcome } from '@callyard/shared/call';
 import type { Names } from '@callyard/shared/names';
 import type { Redis } from '@callyard/shared/redis';
 import type { Logger } from 'pino';
+import { orAborted } from './or-aborted.ts';
 
 /** Keys one MGET reads at once. */
 const maxRead = 500;
@@ -102,7 +103,9 @@ export async function startGather(options: GatherOptions): Promise<Gather> {
     expect(key, what, leave) {
       const outcome = waitFor(key, what, expected, sweepMs);
       if (what !== 'new') readBackOrLog([key]);
-      return leave ? orLeave(outcome, leave, outcome.forget) : outcome;
+      if (!leave) return outcome;
+      leave.addEventListener('abort', outcome.forget, { once: true });
+      return orAborted(outcome, leave).finally(() => leave.removeEventListener('abort', outcome.forget));
     },
     settle,
     stop: () => clearInterval(timer),
@@ -124,16 +127,4 @@ function waitFor(
     if (waiting.size === 0 && expected.get(key)?.waiting === waiting) expected.delete(key);
   };
   return Object.assign(promise, { forget });
-}
-
-/** What the promise resolves to, unless the signal aborts first: then its reason, and `forget` is called. */
-async function orLeave<T>(promise: Promise<T>, leave: AbortSignal, forget: () => void): Promise<T> {
-  leave.throwIfAborted();
-  const left = Promise.withResolvers<never>();
-  const onLeave = () => {
-    forget();
-    left.reject(leave.reason as Error);
-  };
-  leave.addEventListener('abort', onLeave, { once: true });
-  return Promise.race([promise, left.promise]).finally(() => leave.removeEventListener('abort', onLeave));
 }

@@ -1,7 +1,8 @@
+import type { LimitRules } from '@callyard/shared/admission/limit-rules';
 import { resolveBudget } from '@callyard/shared/budget';
+import type { DispatcherConfig } from '@callyard/shared/config';
 import type { Principal } from '@callyard/shared/principal';
 import type { TokenBudget } from '@callyard/shared/token-budget';
-import type { Connected } from './connect.ts';
 import type { LoopOptions } from './loop.ts';
 
 /** What a run may be told to take at most. */
@@ -25,9 +26,9 @@ export interface RunBounds {
 export function runBounds(
   asked: AskedBounds,
   principal: Principal,
-  { config, limits }: Pick<Connected, 'config' | 'limits'>,
+  { config, rules }: { config: DispatcherConfig; rules: Pick<LimitRules, 'budgets'> },
 ): RunBounds {
-  const budget = resolveBudget(principal, limits.rules.budgets);
+  const budget = resolveBudget(principal, rules.budgets);
   const least = (wanted: number, allowed = Number.POSITIVE_INFINITY) => Math.min(wanted, allowed);
   return {
     maxTurns: least(asked.maxTurns ?? config.maxTurns, budget.maxTurns),

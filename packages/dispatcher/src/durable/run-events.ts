@@ -1,9 +1,9 @@
-import { setInterval } from 'node:timers';
 import { goneRun, RunError, unknownRun } from '@callyard/shared/runs/run-error';
 import type { RunEvent, RunEventBody } from '@callyard/shared/runs/run-event';
 import type { RunStore } from '@callyard/shared/runs/run-store';
 import type { Names } from '@callyard/shared/names';
 import type { Redis } from '@callyard/shared/redis';
+import type { News } from './news.ts';
 
 /** Events are written for this long after a reader was last heard of: so long it may be away and miss none. */
 const watchMs = 5 * 60_000;
@@ -25,7 +25,7 @@ export interface EventOptions {
 
 export interface EventParts {
   redis: Redis;
-  subscriber: Redis;
+  news: News;
   names: Names;
   store: Pick<RunStore, 'watch'>;
 }
@@ -39,10 +39,9 @@ export async function* readEvents(
   runId: string,
   owner: string,
   { after = 0, signal }: EventOptions,
-  { redis, subscriber, names, store }: EventParts,
+  { redis, news, names, store }: EventParts,
 ): AsyncGenerator<RunEvent, void, void> {
   const channel = names.runEvents(runId);
-  const news = newsOf(subscriber);
   const bell = createBell();
   const watch = () => store.watch(runId, owner, watchMs);
   const stillHere = setInterval(() => void watch().catch(() => {}), stillHereMs);
@@ -105,39 +104,5 @@ function createBell() {
       next = Promise.withResolvers();
     },
     next: () => next.promise,
-  };
-}
-
-/** What listens on a connection, by channel: subscribed while somebody does. */
-interface News {
-  add(channel: string, onMessage: () => void): Promise<void>;
-  remove(channel: string, onMessage: () => void): Promise<void>;
-}
-
-const known = new WeakMap<Redis, News>();
-
-function newsOf(subscriber: Redis): News {
-  const news = known.get(subscriber) ?? createNews(subscriber);
-  known.set(subscriber, news);
-  return news;
-}
-
-function createNews(subscriber: Redis): News {
-  const channels = new Map<string, Set<() => void>>();
-  subscriber.on('message', (channel: string) => {
-    for (const onMessage of channels.get(channel) ?? []) onMessage();
-  });
-  return {
-    async add(channel, onMessage) {
-      channels.set(channel, (channels.get(channel) ?? new Set()).add(onMessage));
-      await subscriber.subscribe(channel);
-    },
-    async remove(channel, onMessage) {
-      const left = channels.get(channel);
-      left?.delete(onMessage);
-      if (left?.size !== 0) return;
-      channels.delete(channel);
-      if (subscriber.status === 'ready') await subscriber.unsubscribe(channel);
-    },
   };
 }

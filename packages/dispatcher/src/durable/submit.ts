@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { toPrincipal } from '@callyard/shared/principal';
+import type { SubmitAnswer, SubmitWrite } from '@callyard/shared/queue';
 import { RunError } from '@callyard/shared/runs/run-error';
 import { recordVersion } from '@callyard/shared/runs/run-store';
 import { contentHash } from '@callyard/shared/schema';
@@ -40,59 +41,77 @@ export interface Submitted {
 /** Takes a durable run in: once this resolves, it is driven to its end by whatever dispatchers live. */
 export async function submitRun(options: SubmitOptions, to: Connected): Promise<Submitted> {
   const spec = readSpec(options, to);
-  const { principal, conversationId, bounds } = spec;
-  const { owner } = principal;
+  const { principal, conversationId } = spec;
   await offerForTurn({ options: spec, principal, conversationId, turn: 0 }, to); // what cannot be offered is the caller's mistake
   const runId = randomUUID();
+  return inSubmitSpan({ runId, conversationId, principal }, async (trace) => {
+    const write = writeOf(runId, spec, options, trace, to);
+    const answer = await to.runsQueue.submit(write);
+    if (answer.kind === 'created') return { runId, isNew: true };
+    if (answer.kind === 'known' && answer.body === write.fields.body)
+      return { runId: answer.runId, isNew: answer.runId === runId };
+    throw refusal(answer, options, write);
+  });
+}
+
+function writeOf(
+  runId: string,
+  spec: RunSpec,
+  options: SubmitOptions,
+  { carrier, traceId }: { carrier: string | undefined; traceId: string | undefined },
+  { names, clock, config }: Connected,
+): SubmitWrite {
+  const { principal, conversationId, bounds } = spec;
+  const { owner } = principal;
+  const { maxConversationBytes, runKeepMs } = config;
   const messages = messageTexts(options.messages);
   const bytes = messages.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
-  const { maxConversationBytes, runKeepMs } = to.config;
   if (bytes > maxConversationBytes) throw tooLarge(bytes, maxConversationBytes);
-  const { timeoutMs } = bounds;
-  const deadlineAt = to.clock.now() + timeoutMs;
-  const body = bodyOf(options);
+  const deadlineAt = clock.now() + bounds.timeoutMs;
+  const conversation = conversationId === undefined ? undefined : names.conversationId(owner, conversationId);
+  return {
+    runId,
+    ofKey: options.key === undefined ? undefined : names.submitted(owner, options.key),
+    model: spec.model,
+    ttlMs: bounds.timeoutMs + runKeepMs,
+    deadlineAt,
+    conversation,
+    onBusy: options.onBusy ?? 'wait',
+    maxConversationBytes,
+    bytes,
+    fields: {
+      v: String(recordVersion),
+      owner,
+      body: bodyOf(options),
+      fence: '0',
+      spec: JSON.stringify(spec),
+      messages: `[${messages.join(',')}]`,
+      deadlineAt: String(deadlineAt),
+      ...(conversation === undefined ? {} : { conversation }),
+      ...(options.events ? { watchedUntil: String(deadlineAt) } : {}),
+      ...(carrier === undefined ? {} : { carrier }),
+      ...(traceId === undefined ? {} : { traceId }),
+    },
+  };
+}
 
-  return inSubmitSpan({ runId, conversationId, principal }, async ({ carrier, traceId }) => {
-    const answer = await to.runsQueue.submit({
-      runId,
-      ofKey: options.key === undefined ? undefined : to.names.submitted(owner, options.key),
-      model: spec.model,
-      ttlMs: timeoutMs + runKeepMs,
-      deadlineAt,
-      conversation: conversationId === undefined ? undefined : to.names.conversationId(owner, conversationId),
-      onBusy: options.onBusy ?? 'wait',
-      maxConversationBytes,
-      bytes,
-      fields: {
-        v: String(recordVersion),
-        owner,
-        body,
-        fence: '0',
-        spec: JSON.stringify(spec),
-        messages: `[${messages.join(',')}]`,
-        deadlineAt: String(deadlineAt),
-        ...(conversationId === undefined ? {} : { conversation: to.names.conversationId(owner, conversationId) }),
-        ...(options.events ? { watchedUntil: String(deadlineAt) } : {}),
-        ...(carrier === undefined ? {} : { carrier }),
-        ...(traceId === undefined ? {} : { traceId }),
-      },
-    });
-    switch (answer.kind) {
-      case 'created':
-        return { runId, isNew: true };
-      case 'known':
-        if (answer.body === body) return { runId: answer.runId, isNew: answer.runId === runId };
-        throw new RunError('conflict', `The key ${JSON.stringify(options.key)} was used for another request.`);
-      case 'busy':
-        throw new RunError('busy', `Run ${answer.runId} of conversation ${conversationId} is under way.`);
-      case 'full':
-        throw new RunError(
-          'full',
-          `Conversation ${conversationId} holds ${answer.bytes} bytes; with ${bytes} more it would pass ` +
-            `maxConversationBytes (${maxConversationBytes}). Begin a new one.`,
-        );
-    }
-  });
+function refusal(
+  answer: Exclude<SubmitAnswer, { kind: 'created' }>,
+  { key, conversationId }: SubmitOptions,
+  { bytes, maxConversationBytes }: SubmitWrite,
+): RunError {
+  switch (answer.kind) {
+    case 'known':
+      return new RunError('conflict', `The key ${JSON.stringify(key)} was used for another request.`);
+    case 'busy':
+      return new RunError('busy', `Run ${answer.runId} of conversation ${conversationId} is under way.`);
+    case 'full':
+      return new RunError(
+        'full',
+        `Conversation ${conversationId} holds ${answer.bytes} bytes; with ${bytes} more it would pass ` +
+          `maxConversationBytes (${maxConversationBytes}). Begin a new one.`,
+      );
+  }
 }
 
 /** What was asked, whatever settings it met: the same request is the same run. */
