@@ -23,7 +23,7 @@ export function brittle(policy: PolicyInput = {}, { name = 'brittle', version = 
 }
 
 /** The time that calls were given which end as dead letters. */
-export const letDieMs = 20_000;
+const letDieMs = 20_000;
 
 /** Calls of a tool that end as dead letters; resolves once they are. */
 export async function letDie(
