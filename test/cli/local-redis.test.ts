@@ -13,6 +13,7 @@ import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } f
 import { readEnvironment } from '../../packages/cli/src/local-redis/environment.ts';
 import { findServer } from '../../packages/cli/src/local-redis/find-server.ts';
 import { findProgram } from '../../packages/cli/src/local-redis/server.ts';
+import { isAlive } from '../support/is-alive.ts';
 
 const starter = fileURLToPath(new URL('../support/start-redis.ts', import.meta.url));
 const dpkgDeb = await findProgram(['dpkg-deb'], readEnvironment().directories).catch(() => undefined);
@@ -216,14 +217,6 @@ async function takesConnections(url: string): Promise<boolean> {
 async function ended(url: string): Promise<void> {
   const socket = connect(Number(new URL(url).port), '127.0.0.1').on('error', () => {});
   await new Promise((resolve) => socket.resume().once('close', resolve));
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
 }
 
 function outerAddresses(): string[] {

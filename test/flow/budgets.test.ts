@@ -1,24 +1,15 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Message, Model } from '@callyard/dispatcher';
-import { principal, proposes, says, setup, signal, toolCall } from '../support/setup.ts';
+import { costly, costlyCalls } from '../support/costly-model.ts';
+import { principal, setup, signal } from '../support/setup.ts';
 import { folderWith } from '../support/temporary-folder.ts';
 import { act } from '../support/tools.ts';
 
 const messages: Message[] = [{ role: 'user', content: 'go' }];
 const free = { ...principal, roles: ['free'] };
 
-/** A model that says a line each time it is asked, always the same, and takes 40 tokens for it. */
-const costly = (line = says('Done.')): Model => ({
-  name: 'costly',
-  provider: 'scripted',
-  ask: async () => ({
-    message: line,
-    stop: line.tool_calls ? 'calls' : 'answer',
-    usage: { inputTokens: 30, outputTokens: 10 },
-  }),
-});
-const calling = costly(proposes(toolCall('act', { mode: 'ok' }), toolCall('act', { mode: 'ok' })));
+const calling = costlyCalls();
 
 async function yardWith(...budgets: object[]) {
   const yard = await setup();

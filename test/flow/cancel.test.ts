@@ -8,6 +8,7 @@ import { defineTool, Type, type Tool, type ToolContext, type ToolDefinition } fr
 import { modelSaying, principal, proposes, says, setup, signal, toolCall, type Callyard } from '../support/setup.ts';
 import { watchStarts } from '../support/starts.ts';
 import { workerProcesses } from '../support/worker-process.ts';
+import { isAlive } from '../support/is-alive.ts';
 
 /** With a lock this long nothing is found by its renewal while a test looks. */
 const longLock = { CALLYARD_LOCK_MS: '30000', CALLYARD_STALLED_CHECK_MS: '3000' };
@@ -19,14 +20,6 @@ const codes = (outcomes: readonly { status: string; error?: { code: string } }[]
   outcomes.map(({ status, error }) => error?.code ?? status);
 
 const times = <T>(count: number, one: (i: number) => T): T[] => Array.from({ length: count }, (_, i) => one(i));
-
-const isAlive = (pid: number): boolean => {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-};
 
 describe('the cancel of a run, in worker processes', () => {
   it('reaches its running handlers wherever they are, and nobody else', async () => {

@@ -1,24 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { ModelError, type DispatcherOptions, type Model } from '@callyard/dispatcher';
-import { principal, proposes, says, setup, toolCall } from '../support/setup.ts';
+import { costly, costlyCalls } from '../support/costly-model.ts';
+import { principal, says, setup } from '../support/setup.ts';
 import { act } from '../support/tools.ts';
 
 const { owner } = principal;
 const messages = [{ role: 'user', content: 'go' }] as const;
 const free = { ...principal, roles: ['free'] };
 
-/** A model that always says the same, and takes 40 tokens for it. */
-const costly = (line = proposes(toolCall('act', { mode: 'ok' }), toolCall('act', { mode: 'ok' }))): Model => ({
-  name: 'costly',
-  provider: 'scripted',
-  ask: async () => ({
-    message: line,
-    stop: line.tool_calls ? 'calls' : 'answer',
-    usage: { inputTokens: 30, outputTokens: 10 },
-  }),
-});
-
-async function yardWith(budgets: DispatcherOptions['budgets'] = [], model = costly()) {
+async function yardWith(budgets: DispatcherOptions['budgets'] = [], model = costlyCalls()) {
   const yard = await setup();
   await yard.worker([act]);
   return { yard, model, dispatcher: await yard.dispatcher({ budgets, model }) };

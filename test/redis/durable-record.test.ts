@@ -1,7 +1,7 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
-import type { Outcome } from '@callyard/shared/call';
 import type { ModelResponse } from '../../packages/dispatcher/src/model.ts';
 import { runsInRedis } from '../support/held-run.ts';
+import { plainOutcome } from '../support/outcome.ts';
 import { runRecordSuite } from '../support/run-record-suite.ts';
 import { setup } from '../support/setup.ts';
 
@@ -30,20 +30,6 @@ const proposal: ModelResponse = {
   usage: { inputTokens: 3, outputTokens: 4 },
 };
 
-const outcomeOf = (key: string, settledBy: Outcome['settledBy']): Outcome => ({
-  v: 1,
-  key,
-  call: { id: 'c', name: 't' },
-  tool: { name: 't', version: '1.0.0' },
-  status: 'completed',
-  value: 1,
-  attempts: 1,
-  lost: 0,
-  settledBy,
-  enqueuedAt: 1,
-  waits: [],
-});
-
 describe('a run in Redis', () => {
   it('refuses every write of a dispatcher that another has taken it from', async () => {
     const { runs } = await yardOfRuns();
@@ -52,7 +38,9 @@ describe('a run in Redis', () => {
     const after = await runs.record(runId, await runs.hold(runId, 'd2'));
     await expect(before.recordResponse(0, proposal)).rejects.toMatchObject({ why: 'stale' });
     await after.recordResponse(0, proposal);
-    await expect(before.recordOutcomes(0, [outcomeOf(`${runId}.0.0`, 'dispatcher')])).rejects.toMatchObject({
+    await expect(
+      before.recordOutcomes(0, [plainOutcome(`${runId}.0.0`, { settledBy: 'dispatcher' })]),
+    ).rejects.toMatchObject({
       why: 'stale',
     });
     await expect(before.finish({ state: 'completed', stop: 'answer' })).rejects.toMatchObject({ why: 'stale' });
@@ -91,8 +79,13 @@ describe('a run in Redis', () => {
     const record = await runs.record(runId, await runs.hold(runId));
     await record.recordResponse(0, proposal);
     const key = `${runId}.0.0`;
-    await yard.redis.set(yard.names.outcome(key), JSON.stringify(outcomeOf(key, 'dispatcher')), 'PX', 1_000);
-    await record.recordOutcomes(0, [outcomeOf(key, 'dispatcher')]);
+    await yard.redis.set(
+      yard.names.outcome(key),
+      JSON.stringify(plainOutcome(key, { settledBy: 'dispatcher' })),
+      'PX',
+      1_000,
+    );
+    await record.recordOutcomes(0, [plainOutcome(key, { settledBy: 'dispatcher' })]);
     expect(await yard.redis.pttl(yard.names.outcome(key))).toBeGreaterThan(30_000);
   });
 
@@ -108,7 +101,7 @@ describe('a run in Redis', () => {
     const { runId } = await runs.submit(ask);
     const first = await runs.record(runId, await runs.hold(runId, 'd1'));
     await first.recordResponse(0, proposal);
-    await first.recordOutcomes(0, [outcomeOf(`${runId}.0.0`, 'dispatcher')]);
+    await first.recordOutcomes(0, [plainOutcome(`${runId}.0.0`, { settledBy: 'dispatcher' })]);
     await first.recordResponse(1, proposal);
     const second = await runs.record(runId, await runs.hold(runId, 'd2'));
     const { turns } = await second.load();
@@ -121,7 +114,7 @@ describe('a run in Redis', () => {
     const { runId } = await runs.submit(ask);
     const record = await runs.record(runId, await runs.hold(runId));
     await record.recordResponse(0, proposal);
-    await record.recordOutcomes(0, [outcomeOf(`${runId}.0.0`, 'worker')]);
+    await record.recordOutcomes(0, [plainOutcome(`${runId}.0.0`)]);
     expect(await yard.redis.exists(yard.names.outcome(`${runId}.0.0`))).toBe(1);
   });
 

@@ -1,21 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import type { Outcome } from '@callyard/shared/call';
 import { createLedger, parseNotice, type Settlement } from '@callyard/shared/ledger';
+import { plainOutcome } from '../support/outcome.ts';
 import { setup } from '../support/setup.ts';
 
-const outcome = (key: string, value: unknown = 'v'): Outcome => ({
-  v: 1,
-  key,
-  call: { id: 'c', name: 't' },
-  tool: { name: 't', version: '1.0.0' },
-  status: 'completed',
-  value,
-  attempts: 1,
-  lost: 0,
-  settledBy: 'worker',
-  enqueuedAt: 1,
-  waits: [],
-});
+const outcome = (key: string, value: unknown = 'v'): Outcome => plainOutcome(key, { value });
 
 const settlement = (one: Outcome, more: Partial<Settlement> = {}): Settlement => ({
   outcome: one,

@@ -1,12 +1,13 @@
 import { createAdmission, type Told } from '@callyard/shared/admission/admission';
 import { admissionCall, type AdmissionCall } from '@callyard/shared/admission/admission-call';
 import type { ResolvedLimit } from '@callyard/shared/admission/resolved-limit';
-import type { Envelope, Outcome } from '@callyard/shared/call';
+import type { Envelope } from '@callyard/shared/call';
 import { createLedger } from '@callyard/shared/ledger';
 import { createCallQueues } from '@callyard/shared/queue';
 import { onTestFinished } from 'vitest';
 import { holdScriptClock, type ScriptClock } from './script-clock.ts';
 import { setup } from './setup.ts';
+import { plainOutcome } from './outcome.ts';
 
 export const pool = 'p1';
 
@@ -137,7 +138,7 @@ export async function admissionBench(slots: number, { ownClock = false } = {}) {
     },
     /** Its worker settles a call, started unless said. */
     async settle(key: string, started = true): Promise<void> {
-      const one = outcomeOf(key);
+      const one = plainOutcome(key);
       const admitted = { call: calls.get(key) as AdmissionCall, started };
       const job = { pool, token: 'token' };
       await ledger.settle({ outcome: one, text: JSON.stringify(one), ttlMs: 60_000, replyTo: '', job, admitted }).done;
@@ -171,19 +172,6 @@ export async function admissionBench(slots: number, { ownClock = false } = {}) {
 }
 
 export type AdmissionBench = Awaited<ReturnType<typeof admissionBench>>;
-
-const outcomeOf = (key: string): Outcome => ({
-  v: 1,
-  key,
-  call: { id: 'c', name: 't' },
-  tool: { name: 't', version: '1.0.0' },
-  status: 'completed',
-  attempts: 1,
-  lost: 0,
-  settledBy: 'worker',
-  enqueuedAt: 1,
-  waits: [],
-});
 
 export const keys = (prefix: string, count: number): string[] =>
   Array.from({ length: count }, (_, i) => `${prefix}${i}.0.0`);

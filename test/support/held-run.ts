@@ -55,7 +55,7 @@ export function runsInRedis({ redis, names }: Pick<Callyard, 'redis' | 'names'>)
         hold: { runId, fence: held.fence },
         history: await readHistory(held.fields, held.before, ledger),
         before: held.before.length,
-        offered: () => [],
+        offered: async () => [],
         spent: () => ({ key: `${names.tag}:spent`, ttlMs: minuteMs }),
         outcomeTtlMs: () => minuteMs,
         keepMs: minuteMs,

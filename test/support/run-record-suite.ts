@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import type { Outcome } from '@callyard/shared/call';
 import type { Message, ModelResponse } from '../../packages/dispatcher/src/model.ts';
 import type { RunRecord } from '../../packages/dispatcher/src/run-record.ts';
+import { plainOutcome } from './outcome.ts';
 
 const messages: Message[] = [{ role: 'user', content: 'hello' }];
 
@@ -9,20 +9,6 @@ const response = (content: string): ModelResponse => ({
   message: { role: 'assistant', content },
   stop: 'answer',
   usage: { inputTokens: 3, outputTokens: 4 },
-});
-
-const outcome = (key: string): Outcome => ({
-  v: 1,
-  key,
-  call: { id: 'c', name: 't' },
-  tool: { name: 't', version: '1.0.0' },
-  status: 'completed',
-  value: key,
-  attempts: 1,
-  lost: 0,
-  settledBy: 'worker',
-  enqueuedAt: 1,
-  waits: [],
 });
 
 /** What every run record promises, wherever it keeps things. */
@@ -44,14 +30,14 @@ export function runRecordSuite(name: string, create: (messages: readonly Message
     it(`${name}: the first outcomes of a turn win`, async () => {
       const record = await create(messages);
       await record.recordResponse(0, response('ask'));
-      await record.recordOutcomes(0, [outcome('a')]);
-      await record.recordOutcomes(0, [outcome('b')]);
+      await record.recordOutcomes(0, [plainOutcome('a')]);
+      await record.recordOutcomes(0, [plainOutcome('b')]);
       expect((await record.load()).turns[0]?.outcomes?.map(({ key }) => key)).toEqual(['a']);
     });
 
     it(`${name}: refuses outcomes of a turn that has no response`, async () => {
       const record = await create(messages);
-      await expect(record.recordOutcomes(0, [outcome('a')])).rejects.toThrow(/turn 0/);
+      await expect(record.recordOutcomes(0, [plainOutcome('a')])).rejects.toThrow(/turn 0/);
     });
 
     it(`${name}: the first end wins`, async () => {
@@ -68,7 +54,7 @@ export function runRecordSuite(name: string, create: (messages: readonly Message
       const record = await create(messages);
       await record.recordResponse(0, response('ask'));
       const before = await record.load();
-      await record.recordOutcomes(0, [outcome('a')]);
+      await record.recordOutcomes(0, [plainOutcome('a')]);
       expect(before.turns[0]?.outcomes).toBeUndefined();
     });
   });

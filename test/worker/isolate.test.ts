@@ -9,6 +9,7 @@ import { createLogger } from '@callyard/shared/log';
 import type { Tool } from '@callyard/shared/tool';
 import { runIsolated, stopIsolated } from '../../packages/worker/src/isolate.ts';
 import { alone } from '../fixtures/tools/isolated.ts';
+import { isAlive } from '../support/is-alive.ts';
 
 afterEach(stopIsolated);
 
@@ -29,14 +30,6 @@ const run = (mode: string, { tool = alone, pipe, signal = new AbortController().
     conversationId: undefined,
     progress: () => {},
   });
-
-const isAlive = (pid: number): boolean => {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-};
 
 describe('a handler in a process of its own', () => {
   it('runs elsewhere, knows whom it runs for, and hands its result back', async () => {

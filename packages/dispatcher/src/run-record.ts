@@ -89,6 +89,35 @@ export function conversationOf({ messages, turns }: RunHistory): Message[] {
   ];
 }
 
+/** What a run has come to, as its caller is told. */
+export interface RunSummary {
+  /** the messages it began with, and all that were added */
+  messages: Message[];
+  /** what the model said last, if it was text */
+  text: string | undefined;
+  /** of every call that has one, in order */
+  outcomes: Outcome[];
+  turns: number;
+  usage: Usage;
+}
+
+export function summaryOf(history: RunHistory): RunSummary {
+  const { turns } = history;
+  return {
+    messages: conversationOf(history),
+    text: textOf(turns.at(-1)?.response),
+    outcomes: turns.flatMap(({ outcomes = [] }) => outcomes),
+    turns: turns.length,
+    usage: usageOf(turns),
+  };
+}
+
+/** What a response says, if that is text. */
+export function textOf(response: ModelResponse | undefined): string | undefined {
+  const content = response?.message.content;
+  return typeof content === 'string' ? content : undefined;
+}
+
 export function usageOf(turns: readonly Turn[]): Usage {
   return turns.reduce(
     (sum, { response: { usage } }) => ({

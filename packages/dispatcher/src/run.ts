@@ -1,23 +1,16 @@
 import { randomUUID } from 'node:crypto';
-import { runIdPattern, type Outcome } from '@callyard/shared/call';
+import { runIdPattern } from '@callyard/shared/call';
 import { toPrincipal, type Principal } from '@callyard/shared/principal';
 import { activeTraceId, inAgentSpan } from '@callyard/shared/telemetry';
 import type { TokenBudget } from '@callyard/shared/token-budget';
 import { startFrame, type CallerOptions } from './caller.ts';
 import type { Connected } from './connect.ts';
 import { driveRun } from './loop.ts';
-import type { Message, Model, ToolChoice, Usage } from './model.ts';
+import type { Message, Model, ToolChoice } from './model.ts';
 import { offerForTurn } from './offer.ts';
 import { offerByTurn } from './offer-by-turn.ts';
 import { budgetOf, runBounds } from './run-bounds.ts';
-import {
-  conversationOf,
-  memoryRunRecord,
-  usageOf,
-  type RunEnd,
-  type RunHistory,
-  type RunRecord,
-} from './run-record.ts';
+import { memoryRunRecord, summaryOf, type RunEnd, type RunRecord, type RunSummary } from './run-record.ts';
 
 export interface RunOptions extends CallerOptions {
   messages: readonly Message[];
@@ -34,16 +27,8 @@ export interface RunOptions extends CallerOptions {
   runId?: string;
 }
 
-export interface RunResult extends RunEnd {
+export interface RunResult extends RunEnd, RunSummary {
   runId: string;
-  /** the whole conversation: the messages given, and all that were added */
-  messages: Message[];
-  /** what the model said last, if it was text */
-  text: string | undefined;
-  /** every call of the run, in order */
-  outcomes: Outcome[];
-  turns: number;
-  usage: Usage;
   traceId: string | undefined;
 }
 
@@ -76,27 +61,13 @@ export async function runConversation(run: RunOptions, to: Connected): Promise<R
         toolChoice: run.toolChoice,
         parallel: run.parallel,
       });
-      const result = resultOf(runId, await record.load(), runEnd);
+      const result = { ...runEnd, runId, ...summaryOf(await record.load()), traceId: activeTraceId() };
       describe(result);
       return result;
     });
   } finally {
     end();
   }
-}
-
-function resultOf(runId: string, history: RunHistory, end: RunEnd): RunResult {
-  const last = history.turns.at(-1)?.response.message.content;
-  return {
-    ...end,
-    runId,
-    messages: conversationOf(history),
-    text: typeof last === 'string' ? last : undefined,
-    outcomes: history.turns.flatMap(({ outcomes = [] }) => outcomes),
-    turns: history.turns.length,
-    usage: usageOf(history.turns),
-    traceId: activeTraceId(),
-  };
 }
 
 /** A record whose responses count as what their user has spent. */

@@ -23,7 +23,7 @@ export async function approve(attempt: Attempt, tool: Tool, args: unknown, worke
   });
   switch (asked.kind) {
     case 'pending':
-      tellOf(attempt, tool, worker);
+      worker.telling.tell(attempt.envelope, { type: 'approval.needed', key, tool: name, expiresAt: asked.dueAt });
       throw new MustWait('approval');
     case 'decided':
       if (!asked.decision.approved) throw new CallError('approval_denied', denial(asked.decision));
@@ -34,13 +34,6 @@ export async function approve(attempt: Attempt, tool: Tool, args: unknown, worke
     case 'settled':
       throw new AlreadySettled(asked.outcome);
   }
-}
-
-function tellOf({ envelope }: Attempt, { manifest }: Tool, { clock, telling }: WorkerContext): void {
-  const { key, deadlineAt } = envelope;
-  const { name, policy } = manifest;
-  const expiresAt = Math.min(deadlineAt, clock.now() + (policy.approval?.timeoutMs ?? 0));
-  telling.tell(envelope, { type: 'approval.needed', key, tool: name, expiresAt });
 }
 
 function refuseIfOver(deadlineAt: number, { clock }: WorkerContext): void {

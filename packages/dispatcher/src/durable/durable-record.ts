@@ -3,11 +3,10 @@ import type { Ledger } from '@callyard/shared/ledger';
 import { RunError } from '@callyard/shared/runs/run-error';
 import { finishedEvent, type ProposedEvent, type RunEventBody } from '@callyard/shared/runs/run-event';
 import type { RunFence, RunFields, RunStore } from '@callyard/shared/runs/run-store';
-import { answers } from '../conversation.ts';
 import type { Message, ModelResponse } from '../model.ts';
 import { toolCallsOf } from '../read-calls.ts';
 import { HoldEnd } from '../run-over.ts';
-import type { RunEnd, RunHistory, RunRecord, Turn } from '../run-record.ts';
+import { conversationOf, textOf, type RunEnd, type RunHistory, type RunRecord, type Turn } from '../run-record.ts';
 import { messageTexts } from './run-spec.ts';
 
 /** A response as it is recorded: with the tools that were offered, as only they may be called in its turn. */
@@ -27,8 +26,8 @@ export interface DurableRecordOptions {
   history: RunHistory;
   /** how many of the history's messages are from before the run */
   before: number;
-  /** the tools a turn was offered */
-  offered: (turn: number) => readonly string[];
+  /** the tools a turn was offered, `name version range` */
+  offered: (turn: number) => Promise<readonly string[]>;
   /** where the user's tokens of the day are counted */
   spent: () => { key: string; ttlMs: number };
   /** of outcomes, from now */
@@ -48,7 +47,7 @@ export function durableRunRecord(options: DurableRecordOptions): RunRecord {
   return {
     load: async () => ({ ...history, turns: turns.map((turn) => ({ ...turn })), ...(end && { end }) }),
     async recordResponse(turn, response) {
-      const recorded: RecordedResponse = { response, offered: options.offered(turn) };
+      const recorded: RecordedResponse = { response, offered: await options.offered(turn) };
       const { inputTokens, outputTokens } = response.usage;
       const answer = await store.recordResponse(hold, {
         turn,
@@ -97,31 +96,26 @@ function refuse(kind: string): void {
 
 /** What the ledger has from a worker need not be sent again. */
 const written = (outcomes: readonly Outcome[], all: boolean) =>
-  outcomes.map((outcome) => ({
-    key: outcome.key,
-    text: all || outcome.settledBy === 'dispatcher' ? JSON.stringify(outcome) : undefined,
-    event: finishedEvent(outcome),
-  }));
+  outcomes.map((outcome) => {
+    const { key, settledBy } = outcome;
+    const isSent = all || settledBy === 'dispatcher';
+    return { key, ...(isSent ? { here: { text: JSON.stringify(outcome), event: finishedEvent(outcome) } } : {}) };
+  });
 
 /** What a run adds to its conversation: a turn whose calls have no outcomes is left out, as no model would take it. */
-function added(messages: readonly Message[], turns: readonly Turn[]): Message[] {
-  const whole = turns.filter(({ outcomes }) => outcomes !== undefined);
-  const said = whole.flatMap(({ response, outcomes = [] }) => [
-    response.message,
-    ...answers(response.message, outcomes),
-  ]);
-  return [...messages, ...said];
-}
+const added = (messages: readonly Message[], turns: readonly Turn[]): Message[] =>
+  conversationOf({ messages, turns: turns.filter(({ outcomes }) => outcomes !== undefined) });
 
-function finished(runId: string, turn: number, { message }: ModelResponse): RunEventBody {
-  const calls = toolCallsOf(message).map(({ id, function: { name, arguments: text } }, index): ProposedEvent => ({
-    key: callKey({ runId, turn, index }),
-    id,
-    tool: name,
-    arguments: text.slice(0, maxShownArguments),
-  }));
-  const { content } = message;
-  return { type: 'model.finished', turn, text: typeof content === 'string' ? content : undefined, calls };
+function finished(runId: string, turn: number, response: ModelResponse): RunEventBody {
+  const calls = toolCallsOf(response.message).map(
+    ({ id, function: { name, arguments: text } }, index): ProposedEvent => ({
+      key: callKey({ runId, turn, index }),
+      id,
+      tool: name,
+      arguments: text.slice(0, maxShownArguments),
+    }),
+  );
+  return { type: 'model.finished', turn, text: textOf(response), calls };
 }
 
 export const readResponse = (text: string): RecordedResponse => JSON.parse(text) as RecordedResponse;

@@ -17,7 +17,7 @@ import { offerByTurn } from '../offer-by-turn.ts';
 import { budgetOf } from '../run-bounds.ts';
 import { HoldEnd } from '../run-over.ts';
 import { usageOf, type RunEnd, type RunHistory, type RunRecord } from '../run-record.ts';
-import { durableRunRecord, readHistory, readResponse } from './durable-record.ts';
+import { durableRunRecord, readHistory, readResponse, type DurableRecordOptions } from './durable-record.ts';
 import { parkable } from './parking.ts';
 import type { RunSpec } from './run-spec.ts';
 import { tellingModel } from './telling-model.ts';
@@ -53,8 +53,8 @@ export interface HoldStops {
 
 export type HeldRun = Extract<Held, { kind: 'held' }>;
 
-/** One hold of a run: what was found, and what may end it. */
-interface Hold {
+/** A run that was taken over: what was found of it, and what may end the hold. */
+interface TakenOver {
   runId: string;
   held: HeldRun;
   spec: RunSpec;
@@ -73,20 +73,20 @@ export async function driveHold(
   const { fields, before } = held;
   const spec = JSON.parse(fields.spec ?? '') as RunSpec;
   const history = await readHistory(fields, before, to.ledger);
-  const hold: Hold = { runId, held, spec, history, stops };
-  const deadline = startDeadline(Math.max(0, deadlineOf(hold) - to.clock.now()), stops.cancel.signal);
-  const offers = offersOf(spec, openTurn(history, fields), to);
-  const record = recordOf(hold, offers, to);
+  const run: TakenOver = { runId, held, spec, history, stops };
+  const deadline = startDeadline(Math.max(0, deadlineOf(held) - to.clock.now()), stops.cancel.signal);
+  const offer = offersOf(spec, openTurn(history, fields), to);
+  const record = recordOf(run, async (turn) => writeOffer(await offer(turn)), to);
   const { principal, conversationId, bounds } = spec;
   const agent = { runId, conversationId, model: model.name, provider: model.provider, principal };
   const isWatched = () => stops.watchedUntil > to.clock.now();
   const drive = () =>
     driveRun({
-      frame: frameOf(hold, deadline.signal, isWatched),
+      frame: frameOf(run, deadline.signal, isWatched),
       record,
       calls: parkable(to.calls, runId, stops.leave, to.config.parkAfterMs),
       model: tellingModel(model, { runId, fence: held.fence }, isWatched, to.store, to.log),
-      offer: offers.of,
+      offer,
       limits: { ...to.config, ...bounds },
       budget: budgetOf(principal, bounds, to.tokens),
       mode: spec.mode,
@@ -95,7 +95,7 @@ export async function driveHold(
     });
   try {
     return await inAgentSpan({ ...agent, carrier: fields.carrier }, async (describe) => {
-      const end = (await withoutTools(hold, offers, record, deadline.signal, to)) ?? (await drive());
+      const end = (await withoutTools(run, offer, record, deadline.signal, to)) ?? (await drive());
       describe({ ...end, usage: usageOf((await record.load()).turns) });
       return end;
     });
@@ -104,16 +104,15 @@ export async function driveHold(
   }
 }
 
-const deadlineOf = ({ held }: Pick<Hold, 'held'>): number => Number(held.fields.deadlineAt);
+const deadlineOf = ({ fields }: HeldRun): number => Number(fields.deadlineAt);
 
-function frameOf(hold: Hold, signal: AbortSignal, isWatched: () => boolean): RunFrame {
-  const { runId, held, spec, stops } = hold;
+function frameOf({ runId, held, spec, stops }: TakenOver, signal: AbortSignal, isWatched: () => boolean): RunFrame {
   return {
     runId,
     conversationId: spec.conversationId,
     principal: spec.principal,
     class: spec.class,
-    deadlineAt: deadlineOf(hold),
+    deadlineAt: deadlineOf(held),
     takeover: false,
     signal,
     hold: {
@@ -127,8 +126,8 @@ function frameOf(hold: Hold, signal: AbortSignal, isWatched: () => boolean): Run
 }
 
 export function recordOf(
-  { runId, held, spec, history }: Pick<Hold, 'runId' | 'held' | 'spec' | 'history'>,
-  offers: Pick<Offers, 'written'>,
+  { runId, held, spec, history }: Omit<TakenOver, 'stops'>,
+  offered: DurableRecordOptions['offered'],
   { store, names, clock, config }: Pick<DurableParts, 'store' | 'names' | 'clock' | 'config'>,
 ): RunRecord {
   const { runKeepMs: keepMs, conversationTtlMs } = config;
@@ -137,9 +136,9 @@ export function recordOf(
     hold: { runId, fence: held.fence },
     history,
     before: held.before.length,
-    offered: offers.written,
+    offered,
     spent: () => ({ key: tokensSpentKey(names, spec.principal, clock.now()), ttlMs: tokensSpentTtlMs }),
-    outcomeTtlMs: () => Math.max(0, deadlineOf({ held }) - clock.now()) + keepMs,
+    outcomeTtlMs: () => Math.max(0, deadlineOf(held) - clock.now()) + keepMs,
     keepMs,
     conversationTtlMs,
   });
@@ -150,28 +149,15 @@ function assertOurs({ leave, lockedUntil }: HoldStops): void {
   leave.signal.throwIfAborted();
 }
 
-/** What each turn offers, and how that is written down once it is built. */
-interface Offers {
-  of(turn: number): Promise<Offer>;
-  written(turn: number): string[];
-}
-
+/** What each turn offers; the one that was open as it was. */
 function offersOf(
   spec: RunSpec,
   open: { turn: number; offered: readonly string[] } | undefined,
   to: DurableParts,
-): Offers {
+): (turn: number) => Promise<Offer> {
   const { principal, conversationId } = spec;
   const known = open && { turn: open.turn, offer: readOffer(to.live, open.offered) };
-  const built = offerByTurn((turn) => offerForTurn({ options: spec, principal, conversationId, turn }, to), known);
-  let last: { turn: number; offer: Offer } | undefined;
-  return {
-    async of(turn) {
-      last = { turn, offer: await built(turn) };
-      return last.offer;
-    },
-    written: (turn) => (last?.turn === turn ? writeOffer(last.offer) : []),
-  };
+  return offerByTurn((turn) => offerForTurn({ options: spec, principal, conversationId, turn }, to), known);
 }
 
 /** The turn whose outcomes are missing, and what it was offered. */
@@ -183,8 +169,8 @@ function openTurn({ turns }: RunHistory, fields: RunFields): { turn: number; off
 
 /** Tools that are named but that no worker serves are waited for as long as a call would wait; then the run ends. */
 async function withoutTools(
-  { history: { turns }, stops: { leave } }: Hold,
-  offers: Offers,
+  { history: { turns }, stops: { leave } }: TakenOver,
+  offer: (turn: number) => Promise<Offer>,
   record: RunRecord,
   signal: AbortSignal,
   { live, config, clock }: DurableParts,
@@ -193,7 +179,7 @@ async function withoutTools(
   const next = turns.at(-1)?.outcomes || turns.length === 0 ? turns.length : turns.length - 1;
   for (;;) {
     try {
-      await offers.of(next);
+      await offer(next);
       return undefined;
     } catch (error) {
       if (!(error instanceof OfferError)) throw error;

@@ -11,6 +11,6 @@ export async function endOverdueRun(
   if (held.kind !== 'held') return; // somebody drives it, after all
   const spec = JSON.parse(held.fields.spec ?? '') as RunSpec;
   const history = await readHistory(held.fields, held.before, to.ledger);
-  const record = recordOf({ runId, held, spec, history }, { written: () => [] }, to);
+  const record = recordOf({ runId, held, spec, history }, async () => [], to);
   await record.finish({ state: 'expired', stop: 'deadline', error: 'the deadline of the run is past' });
 }

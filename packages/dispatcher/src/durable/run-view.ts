@@ -1,15 +1,15 @@
-import type { Outcome } from '@callyard/shared/call';
 import type { Ledger } from '@callyard/shared/ledger';
-import type { Redis } from '@callyard/shared/redis';
 import { RunError, unknownRun } from '@callyard/shared/runs/run-error';
 import { recordVersion, type RunFields, type RunStore } from '@callyard/shared/runs/run-store';
-import type { Message, Usage } from '../model.ts';
-import { conversationOf, usageOf, type RunEnd, type RunState, type StopReason } from '../run-record.ts';
+import { summaryOf, type RunEnd, type RunState, type RunSummary, type StopReason } from '../run-record.ts';
 import { readHistory } from './durable-record.ts';
 import type { RunSpec } from './run-spec.ts';
 
-/** A durable run as it stands. Times are milliseconds since 1970 on the clock of Redis. */
-export interface RunView {
+/**
+ * A durable run as it stands; its messages are without those that its conversation held before. Times are milliseconds
+ * since 1970 on the clock of Redis.
+ */
+export interface RunView extends RunSummary {
   runId: string;
   state: RunState;
   /** why it ended */
@@ -19,14 +19,6 @@ export interface RunView {
   userId: string;
   conversationId: string | undefined;
   model: string;
-  /** the messages it began with, without those of its conversation, and all that were added */
-  messages: Message[];
-  /** what the model said last, if it was text */
-  text: string | undefined;
-  /** of every call that has one, in order */
-  outcomes: Outcome[];
-  turns: number;
-  usage: Usage;
   createdAt: number;
   startedAt: number | undefined;
   endedAt: number | undefined;
@@ -40,9 +32,8 @@ export interface RunView {
 }
 
 export interface ReadParts {
-  store: RunStore;
-  ledger: Ledger;
-  redis: Redis;
+  store: Pick<RunStore, 'read'>;
+  ledger: Pick<Ledger, 'read'>;
 }
 
 /** @throws RunError `unknown`, `too_new` */
@@ -54,7 +45,6 @@ export async function viewRun(runId: string, owner: string, { store, ledger }: R
   }
   const history = await readHistory(fields, [], ledger);
   const spec = JSON.parse(fields.spec ?? '') as RunSpec;
-  const last = history.turns.at(-1)?.response.message.content;
   const { end } = history;
   return {
     runId,
@@ -65,11 +55,7 @@ export async function viewRun(runId: string, owner: string, { store, ledger }: R
     userId: spec.principal.userId,
     conversationId: spec.conversationId,
     model: spec.model,
-    messages: conversationOf(history),
-    text: typeof last === 'string' ? last : undefined,
-    outcomes: history.turns.flatMap(({ outcomes = [] }) => outcomes),
-    turns: history.turns.length,
-    usage: usageOf(history.turns),
+    ...summaryOf(history),
     createdAt: Number(fields.createdAt),
     startedAt: timeIn(fields.startedAt),
     endedAt: timeIn(fields.endedAt),

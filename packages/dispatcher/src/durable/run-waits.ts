@@ -45,8 +45,8 @@ export function watchRunEnds({ store, dispatcher, sweepMs, endOverdue, log }: Ru
     waits.delete(runId);
     for (const waiting of all) settleOne(waiting);
   };
-  const look = async (runId: string, owner: string): Promise<void> => {
-    const standing = await store.await(runId, owner, dispatcher, sweepsLate * sweepMs);
+  const ask = (runId: string, owner: string) => store.await(runId, owner, dispatcher, sweepsLate * sweepMs);
+  const heed = async (runId: string, standing: Awaited<ReturnType<typeof ask>>): Promise<void> => {
     if (standing === 'ended') settle(runId, ({ resolve }) => resolve());
     if (standing === 'unknown') settle(runId, ({ reject }) => reject(goneRun(runId)));
     if (standing === 'overdue') await endOverdue(runId); // which is told as any end
@@ -54,7 +54,9 @@ export function watchRunEnds({ store, dispatcher, sweepMs, endOverdue, log }: Ru
   const lookAgain = (): void => {
     for (const [runId, all] of waits) {
       const [{ owner } = { owner: '' }] = all;
-      look(runId, owner).catch((error: unknown) => log.warn({ err: error, run_id: runId }, 'a run could not be read'));
+      ask(runId, owner)
+        .then((standing) => heed(runId, standing))
+        .catch((error: unknown) => log.warn({ err: error, run_id: runId }, 'a run could not be read'));
     }
   };
   const timer = setInterval(lookAgain, sweepsPerLook * sweepMs);
@@ -62,10 +64,6 @@ export function watchRunEnds({ store, dispatcher, sweepMs, endOverdue, log }: Ru
 
   return {
     async ended(runId, owner, signal) {
-      signal?.throwIfAborted();
-      const standing = await store.await(runId, owner, dispatcher, sweepsLate * sweepMs);
-      if (standing === 'unknown') throw unknownRun(runId);
-      if (standing === 'ended') return;
       signal?.throwIfAborted();
       const { promise, resolve, reject } = Promise.withResolvers<void>();
       promise.catch(() => {}); // it may end while nobody awaits it yet
@@ -75,7 +73,9 @@ export function watchRunEnds({ store, dispatcher, sweepMs, endOverdue, log }: Ru
       const onAbort = () => reject(signal?.reason);
       signal?.addEventListener('abort', onAbort, { once: true });
       try {
-        await look(runId, owner); // it may have ended between the two
+        const standing = await ask(runId, owner); // only now, as it may end the moment it is asked about
+        if (standing === 'unknown') throw unknownRun(runId);
+        await heed(runId, standing);
         await promise;
       } finally {
         all.delete(waiting);

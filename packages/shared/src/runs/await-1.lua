@@ -9,6 +9,7 @@
   Returns 'unknown' | 'ended' | 'later' | 'overdue' where its deadline is past and nobody drives it
 ]]
 local tag = KEYS[1]
+-- @include ../admission/lib/now.lua
 -- @include lib/run.lua
 local key = runKey(ARGV[1])
 local owner, ended, waiters, deadline = unpack(redis.call('HMGET', key, 'owner', 'end', 'waiters', 'deadlineAt'))

@@ -10,6 +10,7 @@
   Returns 'unknown' | 'ended' | 'cancelled', 1 for the first to do so | 0
 ]]
 local tag = KEYS[1]
+-- @include ../admission/lib/now.lua
 -- @include lib/run.lua
 local id = ARGV[1]
 local key = runKey(id)

@@ -7,6 +7,7 @@
   ARGV[3…] events, JSON
 ]]
 local tag = KEYS[1]
+-- @include ../admission/lib/now.lua
 -- @include lib/run.lua
 -- @include lib/fence.lua
 if ARGV[2] == '-' or not refusedBy(ARGV[1], ARGV[2]) then emit(ARGV[1], {unpack(ARGV, 3)}) end

@@ -13,6 +13,7 @@
   Returns 'stale' | 'gone' | 'standing', JSON | 'cancelled' where it is, and this is another end | 'written'
 ]]
 local tag = KEYS[1]
+-- @include ../admission/lib/now.lua
 -- @include lib/run.lua
 -- @include lib/fence.lua
 -- @include lib/conversation.lua

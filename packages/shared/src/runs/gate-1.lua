@@ -9,6 +9,7 @@
   Returns for each run '' | 'stale' | 'gone' | 'cancelled'
 ]]
 local tag = KEYS[1]
+-- @include ../admission/lib/now.lua
 -- @include lib/run.lua
 local pool = ARGV[1]
 

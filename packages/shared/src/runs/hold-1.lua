@@ -15,6 +15,7 @@
     'too-new', v
 ]]
 local tag = KEYS[1]
+-- @include ../admission/lib/now.lua
 -- @include lib/run.lua
 -- @include lib/conversation.lua
 local id, dispatcher = ARGV[1], ARGV[2]

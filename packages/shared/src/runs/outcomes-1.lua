@@ -7,12 +7,13 @@
   ARGV[2]  fence of the writer
   ARGV[3]  turn
   ARGV[4]  how long they are kept, ms
-  ARGV[5…] three for each call: its key; its outcome as JSON where the ledger may not have it, else ''; and the event,
-           JSON, that the call has ended, which is told where the outcome is written here
+  ARGV[5…] three for each call: its key; where the ledger may not have its outcome that, as JSON, else ''; and, where
+           there is one, the event that the call has ended, JSON, which is told if the outcome is written here
   Returns 'stale' | 'gone' | 'early' where the turn has no response | 'written' | 'standing' |
           'lost', key…  not written: the ledger has forgotten these
 ]]
 local tag = KEYS[1]
+-- @include ../admission/lib/now.lua
 -- @include lib/run.lua
 -- @include lib/fence.lua
 local id, turn, ttl = ARGV[1], ARGV[3], ARGV[4]

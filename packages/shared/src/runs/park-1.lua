@@ -10,6 +10,7 @@
   Returns 'parked', or 'woken' where nothing is missing any more or the run is cancelled, or 'stale' | 'gone'
 ]]
 local tag = KEYS[1]
+-- @include ../admission/lib/now.lua
 -- @include lib/run.lua
 -- @include lib/fence.lua
 local id = ARGV[1]

@@ -6,6 +6,7 @@
   ARGV[2]  fence of the writer
 ]]
 local tag = KEYS[1]
+-- @include ../admission/lib/now.lua
 -- @include lib/run.lua
 -- @include lib/fence.lua
 if refusedBy(ARGV[1], ARGV[2]) then return end

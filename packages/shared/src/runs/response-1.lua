@@ -13,6 +13,7 @@
   Returns 'stale' | 'gone' | 'written' | 'standing', JSON
 ]]
 local tag = KEYS[1]
+-- @include ../admission/lib/now.lua
 -- @include lib/run.lua
 -- @include lib/fence.lua
 local id, field = ARGV[1], 'r:' .. ARGV[3]

@@ -1,3 +1,4 @@
+import type { ControlMessage } from '../control.ts';
 import type { Names } from '../names.ts';
 import { loadScript, type Redis } from '../redis.ts';
 import type { RunEventBody } from './run-event.ts';
@@ -35,8 +36,8 @@ export interface ResponseWrite {
 export interface OutcomesWrite {
   turn: number;
   ttlMs: number;
-  /** `text` only where the ledger may not have the outcome */
-  outcomes: readonly { key: string; text: string | undefined; event: RunEventBody }[];
+  /** `here` where the ledger may not have the outcome: as JSON, and the event that the call has ended */
+  outcomes: readonly { key: string; here?: { text: string; event: RunEventBody } }[];
 }
 
 export interface FinishWrite {
@@ -102,7 +103,7 @@ const texts = (events: readonly RunEventBody[]): string[] => events.map((event) 
 
 export function createRunStore(redis: Redis, names: Names): RunStore {
   const { tag } = names;
-  const told = (message: object) => [names.controlChannel, JSON.stringify(message)] as const;
+  const told = (message: ControlMessage) => [names.controlChannel, JSON.stringify(message)] as const;
   return {
     async hold(runId, dispatcher, token = '') {
       const answer = await holdScript(redis, [tag], [runId, dispatcher, token, recordVersion]);
@@ -114,7 +115,11 @@ export function createRunStore(redis: Redis, names: Names): RunStore {
       return kind === 'standing' ? { kind, text: standing } : { kind };
     },
     async recordOutcomes({ runId, fence }, { turn, ttlMs, outcomes }) {
-      const given = outcomes.flatMap(({ key, text, event }) => [key, text ?? '', JSON.stringify(event)]);
+      const given = outcomes.flatMap(({ key, here }) => [
+        key,
+        here?.text ?? '',
+        here ? JSON.stringify(here.event) : '',
+      ]);
       const answer = await outcomesScript(redis, [tag], [runId, fence, turn, Math.ceil(ttlMs), ...given]);
       const [kind, ...keys] = answer as [OutcomesAnswer['kind'], ...string[]];
       return kind === 'lost' ? { kind, keys } : { kind };

@@ -19,6 +19,7 @@
     'full', bytes       the conversation holds too much already
 ]]
 local tag = KEYS[1]
+-- @include ../admission/lib/now.lua
 -- @include lib/run.lua
 -- @include lib/conversation.lua
 local id, ttl, conversation, onBusy = ARGV[1], ARGV[2], ARGV[3], ARGV[4]

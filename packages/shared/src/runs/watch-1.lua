@@ -10,6 +10,7 @@
   Returns 'unknown' | number of the last event, 1 where the run has ended | 0
 ]]
 local tag = KEYS[1]
+-- @include ../admission/lib/now.lua
 -- @include lib/run.lua
 local id = ARGV[1]
 local key = runKey(id)

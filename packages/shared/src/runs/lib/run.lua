@@ -4,7 +4,7 @@
     run:<id>:missing    SET of the calls that a parked run waits for
     events:<id>         STREAM of what happened, numbered from 1, while somebody asks for it
     runs:…              BullMQ's queue of runs; the job of a run has its id
-  Needs `tag`.
+  Needs `tag`, `now`.
 ]]
 local maxEvents = 10000
 
@@ -21,8 +21,8 @@ local function outcomeKey(key)
 end
 
 local function timeMs()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
+  readClock()
+  return math.floor(now)
 end
 
 -- Writes numbered events, given as JSON objects, and tells who listens. Only for a run that is watched.
