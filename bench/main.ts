@@ -1,4 +1,4 @@
-/* npm run bench -- [turns|memory|admission|cancel|runs] [--runs 5] [--only 6,8] [--json] */
+/* npm run bench -- [turns|memory|admission|cancel|runs|telemetry] [--runs 5] [--only 6,8] [--json] */
 import { parseArgs } from 'node:util';
 import { givenRedisUrl } from '@callyard/shared/config';
 import { startLocalRedis } from '../packages/cli/src/local-redis/index.ts';
@@ -7,6 +7,7 @@ import { benchAdmission } from './admission/admission.ts';
 import { benchCancel } from './cancel/cancel.ts';
 import { benchMemory } from './memory/memory.ts';
 import { benchRuns } from './runs/runs.ts';
+import { benchTelemetry } from './telemetry/telemetry.ts';
 import { benchTurns } from './turns/turns.ts';
 
 const benches: Record<string, (options: BenchOptions) => Promise<void>> = {
@@ -15,6 +16,7 @@ const benches: Record<string, (options: BenchOptions) => Promise<void>> = {
   admission: benchAdmission,
   runs: benchRuns,
   cancel: benchCancel,
+  telemetry: benchTelemetry,
 };
 
 const { values, positionals } = parseArgs({

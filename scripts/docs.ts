@@ -2,7 +2,9 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { settingsOf, type ConfigKind, type Setting } from '@callyard/shared/config';
 import { failureCodes, failures } from '@callyard/shared/failure';
-import { attributes, spans } from '@callyard/shared/telemetry-names';
+import { auditFields, logEvents, logFields } from '@callyard/shared/log-names';
+import { metricTable } from '@callyard/shared/metric-names';
+import { attributes, spanEvents, spans } from '@callyard/shared/telemetry-names';
 
 const generated = 'Generated from the code by `npm run docs`.';
 
@@ -16,6 +18,7 @@ const documents: Record<string, () => string> = {
   '.env.example': envExample,
   'docs/config.md': configDoc,
   'docs/failures.md': failuresDoc,
+  'docs/logs.md': logsDoc,
   'docs/telemetry.md': telemetryDoc,
 };
 
@@ -85,14 +88,72 @@ function failuresDoc(): string {
 
 function telemetryDoc(): string {
   const spanRows = Object.values(spans).map(({ name, kind, about }) => [`\`${name}\``, kind, about]);
+  const eventRows = Object.entries(spanEvents).map(([name, { attributes: holds, about }]) => [
+    `\`${name}\``,
+    holds.map((attribute) => `\`${attribute}\``).join(', '),
+    about,
+  ]);
   const attributeRows = Object.entries(attributes).map(([name, about]) => [`\`${name}\``, about]);
   const parts = [
-    `# Traces\n\n${generated}`,
+    `# Traces and metrics\n\n${generated}`,
     `## Spans\n\n${table(['name', 'kind', 'what it is'], spanRows)}`,
     `## Attributes\n\n${table(['name', 'what it holds'], attributeRows)}`,
+    `## Span events\n\n${table(['name', 'attributes', 'what it tells'], eventRows)}`,
+    `## Metrics\n\n${metricNotes}\n\n${table(['name', 'in Prometheus', 'kind', 'unit', 'labels', 'what it is'], metricRows())}`,
   ];
   return `${parts.join('\n\n')}\n`;
 }
+
+const metricNotes = `\`callyard worker\` and \`callyard dispatcher\` show them on \`/metrics\` (\`CALLYARD_METRICS_PORT\`), beside \`/healthz\` (200
+while the process lives) and \`/readyz\` (200 where Redis answers and, of a worker, the catalog lists it). A process whose
+port is taken runs without, and says so in its log. With \`OTEL_METRICS_EXPORTER=otlp\` they also go to the OTLP receiver.
+A program that calls \`createWorker\` or \`createDispatcher\` itself registers its own OpenTelemetry SDK, and gets them there.
+
+In Prometheus a histogram has \`_bucket\`, \`_sum\` and \`_count\`, and the dots of labels are underscores. A tool that nobody
+serves is \`_OTHER\`. One metric of a process has 10,000 series at most; what comes beyond is counted together, with the label
+\`otel_metric_overflow\`. Spans that a slow collector made a process drop are
+\`otel_sdk_processor_span_processed_total{error_type="queue_full"}\`, of the SDK itself.
+
+A call is counted where its outcome is written, so all processes together count it once. What a process that is killed had
+not shown yet is lost, and a dispatcher that takes a run over may refuse a call, and count it, a second time.`;
+
+function metricRows(): string[][] {
+  return Object.entries(metricTable).map(([name, { kind, unit, labels, about }]) => {
+    const shown = `${name.replaceAll('.', '_')}${kind === 'counter' ? '_total' : ''}`;
+    return [`\`${name}\``, `\`${shown}\``, kind, unit, labels.map((label) => `\`${label}\``).join(', '), about];
+  });
+}
+
+function logsDoc(): string {
+  const events = Object.entries(logEvents);
+  const eventRows = events.map(([name, { level, about, ...rest }]) => [
+    `\`${name}\``,
+    level,
+    'audit' in rest ? 'yes' : '',
+    about,
+  ]);
+  const fieldRows = (fields: Record<string, string>) =>
+    Object.entries(fields).map(([name, about]) => [`\`${name}\``, about]);
+  const parts = [
+    `# Logs\n\n${generated} Processes write JSON lines to standard output, and lines for people where that is a terminal.`,
+    logsNotes,
+    `## Fields\n\n${table(['field', 'what it holds'], fieldRows(logFields))}`,
+    `## Events\n\n${table(['event', 'level', 'audited', 'what happened'], eventRows)}`,
+    `## Audit records\n\n${auditNotes}\n\n${table(['field', 'what it holds'], fieldRows(auditFields))}`,
+  ];
+  return `${parts.join('\n\n')}\n`;
+}
+
+const logsNotes = `Arguments and results stand in no line unless \`CALLYARD_LOG_CONTENT\` is set, and then at level \`debug\` only, redacted and
+cut. The same goes at any level for what a tool says of its failure, which may quote them; \`callyard why\` shows it. What
+a handler writes to \`ctx.log\` is its own business. Everything of one call is found by its \`job_id\`, everything of a run
+by its \`run_id\`, and both by the trace.`;
+
+const auditNotes = `With \`CALLYARD_AUDIT_FILE\` records are appended to that file, whatever the level of the log, and the log tells of them
+without names of people; without it they are lines of the log. Commands of \`callyard\` log nothing, so what operators do
+is kept only with a file. It may be rotated by renaming it. A refusal is written once, by the process whose outcome
+stands; a privileged call that begins, before each attempt. A process that is killed in the instant between the outcome
+and its record leaves none, and a dispatcher that takes a run over may refuse a call a second time.`;
 
 const yes = (value: boolean): string => (value ? 'yes' : '');
 

@@ -1,6 +1,7 @@
-/* npm run soak -- [kill] [conversation] [restart-aof] [restart-none] [replay-kill] [replay-freeze]: what works is killed, or stopped. */
+/* npm run soak -- [kill] [conversation] [restart-aof] [restart-none] [alerts] [replay-kill] [replay-freeze]: what works is killed, or stopped. */
 import { givenRedisUrl } from '@callyard/shared/config';
 import { startLocalRedis } from '../../packages/cli/src/local-redis/index.ts';
+import { soakAlerts } from './alerts.ts';
 import { soakConversation } from './conversation.ts';
 import { soakKill } from './kill.ts';
 import { soakReplay } from './replay.ts';
@@ -12,6 +13,7 @@ const soaks: Record<string, (redisUrl: string) => Promise<boolean>> = {
   conversation: soakConversation,
   'restart-aof': soakRestart('aof'),
   'restart-none': soakRestart('none'),
+  alerts: soakAlerts,
   'replay-kill': soakReplay('kill'),
   'replay-freeze': soakReplay('freeze'),
 };

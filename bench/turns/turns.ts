@@ -1,12 +1,11 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { environmentWith } from '@callyard/shared/config';
 import { Redis } from 'ioredis';
 import type { BenchOptions } from '../options.ts';
 import { percentile } from '../../packages/cli/src/replay/summary.ts';
 import { median, spread } from '../figures.ts';
+import { startCollector } from '../telemetry/collector.ts';
 import { commandsSince, resetCommandStats } from '../redis-commands.ts';
 import { callsPerTurn, variants, type RunReport, type Variant } from './variants.ts';
 
@@ -35,7 +34,7 @@ const turnsFor = (concurrency: number): number => (concurrency === 1 ? 300 : 2_4
  */
 export async function benchTurns({ redisUrl, runs, json }: BenchOptions): Promise<void> {
   const redis = new Redis(redisUrl);
-  const sink = await startSink();
+  const sink = await startCollector();
   const rows: string[][] = [];
   for (const dispatchers of [1, 4]) {
     const fleets = await Promise.all(
@@ -114,14 +113,6 @@ async function drained(redis: Redis, queue: string): Promise<void> {
   while ((await redis.llen(`bull:${queue}:wait`)) + (await redis.llen(`bull:${queue}:active`)) > 0) {
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-}
-
-/** A collector that takes everything and keeps nothing. */
-async function startSink(): Promise<{ endpoint: string; stop: () => void }> {
-  const server = createServer((request, response) => request.resume().on('end', () => response.end('{}')));
-  await once(server.listen(0, '127.0.0.1'), 'listening');
-  const { port } = server.address() as AddressInfo;
-  return { endpoint: `http://127.0.0.1:${port}`, stop: () => server.close().closeAllConnections() };
 }
 
 function describe({ variant, dispatchers, concurrency }: Case, figures: Figures[], json: boolean): string[] {

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { defineTool, Type } from '@callyard/worker';
 
-/** Carriers take their time: what parallel calls are for. */
+/** Carriers take their time: what parallel calls are for. A quote is good for a minute, whoever asks. */
 export const quoteShipping = defineTool({
   name: 'quote_shipping',
   version: '1.0.0',
@@ -14,7 +14,7 @@ export const quoteShipping = defineTool({
     },
     { additionalProperties: false },
   ),
-  policy: { effects: 'none', timeoutMs: 5_000 },
+  policy: { effects: 'none', timeoutMs: 5_000, cache: { ttlMs: 60_000, scope: 'shared' } },
   async handler({ city, kilograms }, { signal }) {
     await delay(800, undefined, { signal });
     return { city, price: Math.round((4.5 + city.length * 0.35 + kilograms * 2.2) * 100) / 100, currency: 'EUR' };

@@ -208,6 +208,13 @@ describe('what goes over the wire', () => {
     expect(Object.keys(body).toSorted()).toEqual(['messages', 'model', 'stream', 'stream_options', 'temperature']);
   });
 
+  it('is answered with how much of it the provider had cached, where that is said', async () => {
+    const usage = { prompt_tokens: 11, completion_tokens: 7, prompt_tokens_details: { cached_tokens: 4 } };
+    const last = `data: ${JSON.stringify({ id: 'r1', model: 'm-1', choices: [], usage })}\n\n`;
+    const { model } = await endpoint((response) => sendStream(response, ...done, last));
+    expect((await model().ask(asking())).usage).toEqual({ inputTokens: 11, cachedInputTokens: 4, outputTokens: 7 });
+  });
+
   it('has the further fields it was given, and the model it is for', async () => {
     expect(await sent()).toMatchObject({ temperature: 0.5, model: 'gpt-x', stream_options: { include_usage: true } });
   });

@@ -39,7 +39,7 @@ describe('a decision', () => {
     await expect(other).rejects.toMatchObject({ name: 'ApprovalError', code: 'already_decided' });
     await expect(other).rejects.toThrow(`ben approved it at ${new Date(first.at).toISOString()}`);
     expect(await codeOf(approvals.deny(key, { by: ben }))).toBe('already_decided');
-    const audit = yard.logged.filter(({ event }) => String(event).startsWith('approval.'));
+    const audit = yard.logged.filter((line) => line.audit && String(line.event).startsWith('approval.'));
     expect(audit).toMatchObject([
       { event: 'approval.approved', audit: true, job_id: key, tool: 'pay', owner: 'acme', user_id: 'ben', why: 'fine' },
       { event: 'approval.approved', user_id: 'ben', why: 'fine', decided_at: first.at },

@@ -5,6 +5,8 @@ import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadConfig, settingsOf } from '@callyard/shared/config';
 import { failureCodes } from '@callyard/shared/failure';
+import { logEvents } from '@callyard/shared/log-names';
+import { metricTable } from '@callyard/shared/metric-names';
 import { attributes, spans } from '@callyard/shared/telemetry-names';
 import { staleDocuments, writeDocuments } from '../../scripts/docs.ts';
 
@@ -28,6 +30,7 @@ describe('the reference that is generated', () => {
       '.env.example',
       'docs/config.md',
       'docs/failures.md',
+      'docs/logs.md',
       'docs/telemetry.md',
     ]);
     writeDocuments(elsewhere);
@@ -50,6 +53,8 @@ describe('the reference that is generated', () => {
   it.each([
     ['every setting', 'docs/config.md', settings.map((setting) => `| \`${setting.env}\` | \`${setting.name}\` |`)],
     ['every failure code', 'docs/failures.md', failureCodes.map((code) => `| \`${code}\` |`)],
+    ['every event of the log', 'docs/logs.md', Object.keys(logEvents).map((event) => `| \`${event}\` |`)],
+    ['every metric', 'docs/telemetry.md', Object.keys(metricTable).map((name) => `| \`${name}\` | \``)],
     ['every span', 'docs/telemetry.md', Object.values(spans).map(({ name, kind }) => `| \`${name}\` | ${kind} |`)],
     [
       'every attribute',

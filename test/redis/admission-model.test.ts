@@ -175,7 +175,9 @@ async function checkNothingIsLeft({ bench: { redis, names, bull } }: World): Pro
   const part = (key: string) => key.slice(names.tag.length + 1);
   const known = [names.workers, `${names.tag}:test-clock`];
   const own = all.filter((key) => !known.includes(key) && !key.startsWith(bull('')));
-  expect(own.filter((key) => /^(lane|ready|out):|^later$|:lanes$|^bucket:c:/.test(part(key)))).toEqual([]);
+  expect(own.filter((key) => /^(lane|ready|out|waiting):|^(later|rings)$|:lanes$|^bucket:c:/.test(part(key)))).toEqual(
+    [],
+  );
   for (const key of own) expect(await redis.ttl(key), `TTL of ${key}`).toBeGreaterThan(0);
   expect(await redis.zcard(bull('delayed'))).toBe(0);
 }

@@ -31,12 +31,12 @@ describe('a span', () => {
     [{ outcome: 'hand-back' }, 'UNSET'],
     [{ outcome: 'abandoned' }, 'UNSET'],
   ])('a pick-up that ends as $outcome is %s', async (end, status) => {
-    await inProcessSpan(pickUp(), async (describePickUp) => describePickUp(end));
+    await inProcessSpan(pickUp({ ended: [] }), async (describePickUp) => describePickUp(end));
     const span = only();
     expect(span.status).toBe(status);
     expect(span.attributes).toMatchObject({ 'callyard.outcome': end.outcome });
     expect(span.attributes['error.type']).toBe(end.error?.code);
-    const exception = ['exception', { 'exception.type': error.code, 'exception.message': error.message }];
+    const exception = ['exception', { 'exception.type': error.code }];
     expect(span.events).toEqual(status === 'ERROR' ? [exception] : []);
   });
 
@@ -57,6 +57,7 @@ describe('a span', () => {
     },
   });
   it.each<[what: string, thrown: unknown, type: string, message: string]>([
+    ['an error whose code is a sentence', Object.assign(new Error('no'), { code: 'mia is unknown' }), 'Error', 'no'],
     ['an error with a code', Object.assign(new Error('gone'), { code: 'ECONNRESET' }), 'ECONNRESET', 'gone'],
     ['an error with an HTTP status', Object.assign(new Error('slow down'), { status: 429 }), '429', 'slow down'],
     ['an error of a class', new TypeError('not a function'), 'TypeError', 'not a function'],
@@ -66,6 +67,7 @@ describe('a span', () => {
     ['an object without a prototype', Object.create(null), '_OTHER', 'thrown, and cannot be read'],
     ['an error that cannot be read', unreadable, '_OTHER', 'thrown, and cannot be read'],
   ])('a handler that throws %s rejects with just that', async (_what, thrown, type, message) => {
+    configureTelemetry({ ...off, captureContent: true });
     const caught = await inToolSpan({ envelope, tool: 'nap', args: {} }, async () => {
       throw thrown;
     }).then(
@@ -77,9 +79,14 @@ describe('a span', () => {
     expect(only().events).toEqual([['exception', { 'exception.type': type, 'exception.message': message }]]);
   });
 
-  it('the text of an error is redacted and cut', async () => {
+  it('the text of an error is content, captured redacted and cut', async () => {
+    await inToolSpan({ envelope, tool: 'nap', args: {} }, () => Promise.reject(new TypeError(canary))).catch(() => {});
+    expect(JSON.stringify(finished())).not.toContain(canary);
+    expect(exporter.getFinishedSpans()[0]?.status.message).toBe('TypeError');
+    exporter.reset();
+    configureTelemetry({ ...off, captureContent: true });
     const message = `card ${canary} ${'x'.repeat(10_000)}`;
-    await inProcessSpan(pickUp(), async (describePickUp) => {
+    await inProcessSpan(pickUp({ ended: [] }), async (describePickUp) => {
       describePickUp({ outcome: 'failed', error: { code: 'tool_error', message } });
     });
     const [exported] = exporter.getFinishedSpans();

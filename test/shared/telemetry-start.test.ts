@@ -10,6 +10,7 @@ import { startTelemetry } from '@callyard/shared/telemetry-start';
 import { startOtlpReceiver, type OtlpReceiver } from '../../packages/cli/src/otlp-receiver.ts';
 
 const script = new URL('../support/traced-process.ts', import.meta.url);
+const flooder = new URL('../support/flooding-process.ts', import.meta.url);
 
 /** What a process exported with the real exporter, once it has ended. */
 async function exported(settings: Record<string, string> = {}): Promise<OtlpReceiver> {
@@ -20,7 +21,8 @@ async function exported(settings: Record<string, string> = {}): Promise<OtlpRece
   return receiver;
 }
 
-const chat = { model: 'm', provider: 'scripted', conversationId: undefined, runId: 'r1' };
+const principal = { owner: 'acme', userId: 'mia', roles: [], permissions: [] };
+const chat = { model: 'm', provider: 'scripted', conversationId: undefined, runId: 'r1', principal };
 
 describe('a process that is traced', () => {
   it('sends its spans before it ends', async () => {
@@ -68,6 +70,25 @@ describe('a process that is traced', () => {
     });
     await once(fork(script, [`${endpoint}/`], { env }), 'exit');
     expect(paths).toEqual(['/v1/traces']);
+  });
+});
+
+describe('a collector that hangs', () => {
+  it('costs a process the spans that its queue has no room for, and no memory beyond that', async () => {
+    const server = createServer(() => {}).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    onTestFinished(() => {
+      server.close();
+      server.closeAllConnections();
+    });
+    const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const flooding = fork(flooder, [endpoint], { execArgv: ['--expose-gc'], env: environmentWith({}) });
+    onTestFinished(() => void flooding.kill('SIGKILL'));
+    const [{ full, later, tookMs }] = (await once(flooding, 'message')) as [
+      Record<'full' | 'later' | 'tookMs', number>,
+    ];
+    expect(later - full).toBeLessThan(8 * 2 ** 20); // 60,000 spans would be eight times as much
+    expect(tookMs).toBeLessThan(6_000);
   });
 });
 

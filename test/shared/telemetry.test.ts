@@ -1,16 +1,22 @@
 import { trace } from '@opentelemetry/api';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { failureOutcome } from '@callyard/shared/call';
 import {
   activeTraceId,
   configureTelemetry,
+  inAgentSpan,
   inCallsSpan,
   inSubmitSpan,
   inProcessSpan,
   inToolSpan,
   startSendSpan,
+  tellApproval,
+  tellGathered,
+  tellLostHold,
+  tellRefused,
 } from '@callyard/shared/telemetry';
-import { attributes, spans as spanTable } from '@callyard/shared/telemetry-names';
-import { envelope, exporter, finished, keepSpans, off, only, pickUp, wholeRun } from '../support/spans.ts';
+import { attributes, spanEvents, spans as spanTable, type SpanEvent } from '@callyard/shared/telemetry-names';
+import { envelope, exporter, finished, keepSpans, off, only, pickUp, run, usage, wholeRun } from '../support/spans.ts';
 
 beforeEach(() => {
   exporter.reset();
@@ -42,7 +48,7 @@ describe('with an SDK', () => {
       ['process calls', 'CONSUMER', send?.spanId],
       ['execute_tool nap', 'INTERNAL', process?.spanId],
     ]);
-    expect(process?.links).toEqual([send?.spanId]);
+    expect(process?.links).toEqual([]);
     expect(finished().every(({ status, traceId }) => status === 'UNSET' && traceId === agent?.traceId)).toBe(true);
   });
 
@@ -102,6 +108,7 @@ describe('with an SDK', () => {
       'messaging.client.id': 'w1',
       'callyard.attempt': 2,
       'callyard.lost': 1,
+      'callyard.class': 'interactive',
       'callyard.wait.reason': 'retry',
       'callyard.wait.ms': 40,
       'callyard.outcome': 'completed',
@@ -113,14 +120,15 @@ describe('with an SDK', () => {
       'gen_ai.tool.call.id': 'call_9',
       'gen_ai.conversation.id': 'conversation-7',
       'messaging.message.id': 'r1.0.2',
+      'callyard.run.id': 'r1',
     });
   });
 
   it('what the tables name is what spans carry, and nothing else', async () => {
     configureTelemetry({ ...off, userHashSecret: 's', captureContent: true });
     await wholeRun();
-    await inCallsSpan({ runId: 'r2', conversationId: undefined }, async () => {});
     const { principal } = envelope;
+    await inCallsSpan({ runId: 'r2', conversationId: undefined, principal }, async () => {});
     await inSubmitSpan({ runId: 'r3', conversationId: undefined, principal }, async () => {});
     await inProcessSpan(pickUp(), async (describePickUp) => {
       describePickUp({ outcome: 'failed', error: { code: 'timeout', message: 'late' } });
@@ -128,7 +136,32 @@ describe('with an SDK', () => {
     await inProcessSpan(pickUp(), async (describePickUp) => {
       describePickUp({ outcome: 'completed', degraded: { why: 'timeout', by: 'tool' } });
     });
-    const used = new Set(finished().flatMap((span) => Object.keys(span.attributes)));
+    const bucket = { bucket: 'r:1', per: 'user' };
+    const waited = pickUp({
+      lane: 'p:i:u:l',
+      ended: [
+        { reason: 'rate', ms: 3, ...bucket },
+        { reason: 'queue', ms: 0 },
+      ],
+    });
+    await inProcessSpan(waited, async () => {
+      tellApproval('asked');
+      tellApproval({ approved: true, owner: 'acme', userId: 'eve' });
+    });
+    tellRefused(envelope, failureOutcome({ code: 'unknown_tool', message: 'no such tool' }));
+    const carrier = startSendSpan(envelope).carrier;
+    const hold = { carrier, fence: '2', began: 'taken-over', before: { heldAt: 1, aliveAt: 2 }, now: 3 };
+    tellLostHold({ ...run, principal }, hold);
+    await inAgentSpan({ ...run, hold }, async (describeRun) => {
+      tellGathered(run, { since: 1, calls: 2, missing: 1, slowest: 'r1.0.0' });
+      describeRun({ state: 'completed', stop: 'answer', usage });
+    });
+    const events = finished().flatMap((span) => span.events);
+    for (const [name, given] of events.filter(([event]) => event !== 'exception'))
+      expect(spanEvents[name as SpanEvent].attributes).toEqual(expect.arrayContaining(Object.keys(given ?? {})));
+    expect(new Set(events.map(([name]) => name))).toEqual(new Set([...Object.keys(spanEvents), 'exception']));
+    const onEvents = events.flatMap(([name, given]) => (name === 'exception' ? [] : Object.keys(given ?? {})));
+    const used = new Set([...onEvents, ...finished().flatMap((span) => Object.keys(span.attributes))]);
     expect([...used].toSorted()).toEqual(Object.keys(attributes).toSorted());
     const named = Object.values(spanTable).map(({ name, kind }) => `${name} ${kind}`);
     const seen = finished().map(({ name, kind }) =>
@@ -158,7 +191,7 @@ describe('with an SDK', () => {
     await inProcessSpan(pickUp({ metadata, ageMs: 15 * 60_000 }), async () => {});
     await inProcessSpan(pickUp({ metadata, ageMs: 15 * 60_000 + 1 }), async () => {});
     const [send, young, old] = finished();
-    expect(young).toMatchObject({ traceId: send?.traceId, parentSpanId: send?.spanId, links: [send?.spanId] });
+    expect(young).toMatchObject({ traceId: send?.traceId, parentSpanId: send?.spanId, links: [] });
     expect(old).toMatchObject({ parentSpanId: undefined, links: [send?.spanId] });
     expect(old?.traceId).not.toBe(send?.traceId);
   });

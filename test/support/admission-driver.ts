@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import type { AdmissionBench, Asked } from './admission.ts';
+import { pool, type AdmissionBench, type Asked } from './admission.ts';
 import { createModel, toleranceMs, type ModelCall } from './admission-model.ts';
 
 interface Start {
@@ -19,6 +19,7 @@ export async function createDriver(bench: AdmissionBench, slots: number) {
   const running: ModelCall[] = [];
   const refused: ModelCall[] = [];
   const starts: Start[] = [];
+  const buckets = new Set<string>();
 
   const before = (call: ModelCall) =>
     waiting
@@ -96,6 +97,22 @@ export async function createDriver(bench: AdmissionBench, slots: number) {
     }
   }
 
+  /** What is kept for whoever asks how much waits: each call that does, and each bucket that lanes wait for. */
+  async function checkIndex(): Promise<void> {
+    const { redis, names } = bench;
+    const of = (letter: string) => redis.zrange(`${names.tag}:waiting:${pool}:${letter}`, '0', '-1');
+    const indexed = [...(await of('i')), ...(await of('b'))];
+    // One whose deadline has come stands there until its turn, or until its worker has settled it.
+    const inTime = indexed.filter((key) => bench.envelope(key).deadlineAt > clock.now());
+    const due = waiting.filter(({ deadlineAt }) => deadlineAt > clock.now()).map(({ key }) => key);
+    expect(inTime.toSorted(), 'calls in the index').toEqual(due.toSorted());
+    const rings = new Set(await redis.smembers(`${names.tag}:rings`));
+    for (const bucket of buckets) {
+      const isThere = (await redis.exists(`${names.tag}:bucket:${bucket}:lanes`)) === 1;
+      expect(rings.has(bucket), `a ring of ${bucket}`).toBe(isThere);
+    }
+  }
+
   /** BullMQ gives a delayed job to a worker when it is due, here at its deadline. */
   async function expire(): Promise<void> {
     for (const call of waiting.filter(({ deadlineAt }) => deadlineAt <= clock.now())) {
@@ -111,6 +128,7 @@ export async function createDriver(bench: AdmissionBench, slots: number) {
     await observe();
     driver.due = await pump();
     checkNobodyIsForgotten(driver.due);
+    await checkIndex();
   }
 
   const driver = {
@@ -124,6 +142,7 @@ export async function createDriver(bench: AdmissionBench, slots: number) {
         await bench.add(keys, asked);
         for (const { key, lane: about, limits, deadlineAt } of keys.map(bench.envelope)) {
           const upstream = about?.upstream ?? '';
+          for (const bucket of [upstream, ...limits.map((limit) => limit.bucket)]) buckets.add(bucket);
           waiting.push({ key, lane: bench.call(key).lane, upstream, limits, deadlineAt });
         }
       }),

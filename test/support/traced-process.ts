@@ -7,7 +7,8 @@ import { inChatSpan } from '@callyard/shared/telemetry';
 import { startTelemetry } from '@callyard/shared/telemetry-start';
 
 const telemetry = startTelemetry({ serviceName: 'traced', endpoint: process.argv[2] ?? '' });
-const chat = { model: 'm', provider: 'scripted', conversationId: 'c1', runId: 'r1' };
+const principal = { owner: 'acme', userId: 'mia', roles: [], permissions: [] };
+const chat = { model: 'm', provider: 'scripted', conversationId: 'c1', runId: 'r1', principal };
 metrics.getMeter('library').createCounter('library.calls').add(1);
 logs.getLogger('library').emit({ body: 'called' });
 await inChatSpan(chat, async (describe) => {

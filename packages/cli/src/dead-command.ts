@@ -1,6 +1,7 @@
 import { DeadLetterError, type DeadLetter, type DeadLetters } from '@callyard/dispatcher';
 import { filterFrom, selectionFrom, type FilterOptions } from './dead-options.ts';
 import { retryAndCount, type RetryCounts, type RetrySettings } from './dead-retry-counts.ts';
+import { operator } from './operator.ts';
 import { renderTable } from './table.ts';
 import { UsageError } from './usage-error.ts';
 import { withDispatcher } from './with-dispatcher.ts';
@@ -47,7 +48,7 @@ export interface RetryCommand extends FilterOptions, RetrySettings, Json {
 export function deadRetryCommand(keys: string[], { json, ...options }: RetryCommand): Promise<void> {
   return withLetters(async (letters) => {
     const report = (line: string) => console.error(line);
-    const counts = await retryAndCount(letters, selectionFrom(keys, options), options, report);
+    const counts = await retryAndCount(letters, selectionFrom(keys, options), { ...options, by: operator() }, report);
     console.log(json ? JSON.stringify(counts) : describeCounts(counts));
     if (counts.failed + counts.refused + counts.cancelled > 0) process.exitCode = 1;
   });
@@ -56,7 +57,7 @@ export function deadRetryCommand(keys: string[], { json, ...options }: RetryComm
 /** `callyard dead drop`: removes them for good. */
 export function deadDropCommand(keys: string[], { json, ...options }: FilterOptions & Json & { all?: boolean }) {
   return withLetters(async (letters) => {
-    const dropped = await letters.drop(selectionFrom(keys, options));
+    const dropped = await letters.drop(selectionFrom(keys, options), { by: operator() });
     console.log(json ? JSON.stringify({ dropped }) : `${dropped} dropped`);
   });
 }

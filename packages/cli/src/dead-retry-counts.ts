@@ -17,7 +17,7 @@ export interface RetryCounts extends Record<Status, number> {
 export async function retryAndCount(
   letters: DeadLetters,
   selection: DeadLetterSelection,
-  { wait, rate, force = false, dryRun = false, limit }: RetrySettings,
+  { wait, rate, force = false, dryRun = false, limit, by }: RetrySettings,
   report: (line: string) => void,
 ): Promise<RetryCounts> {
   const counts: RetryCounts = {
@@ -34,7 +34,13 @@ export async function retryAndCount(
     counts[status] += 1;
     if (error) report(`${key}: ${status}, ${error.code}: ${error.message}`);
   };
-  const options = { force, dryRun, ...(rate ? { rate } : {}), ...(limit === undefined ? {} : { limit }) };
+  const options = {
+    force,
+    dryRun,
+    ...(rate ? { rate } : {}),
+    ...(limit === undefined ? {} : { limit }),
+    ...(by === undefined ? {} : { by }),
+  };
   for await (const one of letters.retry(selection, options)) {
     if ('skipped' in one) {
       counts.skipped[one.skipped] = (counts.skipped[one.skipped] ?? 0) + 1;

@@ -15,8 +15,12 @@ const log = (line: string) => console.log(line);
 const main = new URL('./main.ts', import.meta.url);
 const toolsFolder = fileURLToPath(new URL('../../../examples/tools', import.meta.url));
 
+export interface DemoCommand {
+  javascriptRedis?: boolean;
+}
+
 /** `callyard demo`: everything real but the model, and that too with OPENAI_API_KEY. */
-export async function demoCommand({ javascriptRedis = false }: { javascriptRedis?: boolean }): Promise<void> {
+export async function demoCommand({ javascriptRedis = false }: DemoCommand): Promise<void> {
   const config = loadConfig('dispatcher');
   const redis = await startLocalRedis({
     url: givenRedisUrl(),
@@ -26,7 +30,8 @@ export async function demoCommand({ javascriptRedis = false }: { javascriptRedis
   });
   const receiver = await startOtlpReceiver();
   const tracing = await startTracing('callyard-demo', { ...config, otlpEndpoint: receiver.endpoint });
-  const env = environmentWith({ REDIS_URL: redis.url, OTEL_EXPORTER_OTLP_ENDPOINT: receiver.endpoint });
+  const own = { REDIS_URL: redis.url, OTEL_EXPORTER_OTLP_ENDPOINT: receiver.endpoint, CALLYARD_METRICS_PORT: '0' };
+  const env = environmentWith(own);
   const workers = await startProcesses(2, { script: main, args: ['worker', '--tools', toolsFolder], env });
   log(`Workers: ${workers.map(({ id }) => id).join(', ')}\n`);
   const dispatcher = await createDispatcher({

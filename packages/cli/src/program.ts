@@ -1,8 +1,10 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { cacheClearCommand } from './cache-command.ts';
 import { addDeadCommands } from './dead-program.ts';
-import { demoCommand } from './demo-command.ts';
+import { demoCommand, type DemoCommand } from './demo-command.ts';
 import { limitsCommand, type LimitsCommand } from './limits-command.ts';
+import { loadCommand, type LoadCommand } from './load-command.ts';
+import { addOperatorCommands } from './operator-program.ts';
 import { replayCommand, type ReplayCommand } from './replay-command.ts';
 import { addRunCommands } from './run-program.ts';
 import { toolsListCommand, toolsShowCommand } from './tools-command.ts';
@@ -19,7 +21,12 @@ export function createProgram(): Command {
     .command('demo')
     .description('two workers, several users, real local tools; no key and no network needed')
     .option('--javascript-redis', 'take the pure-JavaScript Redis, as machines without a real one do')
-    .action(demoCommand);
+    .option('--load', 'instead ask at a constant rate, of the fleet at REDIS_URL or, without one, of its own')
+    .option('--rate <n>', 'calls a second, with --load', positive, 500)
+    .option('--minutes <n>', 'end after so many, with --load; default: at Ctrl-C', positiveNumber)
+    .action((options: DemoCommand & LoadCommand & { load?: boolean }) =>
+      options.load ? loadCommand(options) : demoCommand(options),
+    );
 
   program
     .command('worker')
@@ -56,6 +63,7 @@ export function createProgram(): Command {
     .option('--json', 'one JSON line')
     .action((user: string, tool: string | undefined, options: LimitsCommand) => limitsCommand(user, tool, options));
 
+  addOperatorCommands(program);
   addRunCommands(program);
   addDeadCommands(program, positive);
 
@@ -75,4 +83,10 @@ function positive(text: string): number {
   const value = Number(text);
   if (Number.isInteger(value) && value > 0) return value;
   throw new InvalidArgumentError('a whole number from 1 on is needed.');
+}
+
+function positiveNumber(text: string): number {
+  const value = Number(text);
+  if (Number.isFinite(value) && value > 0) return value;
+  throw new InvalidArgumentError('a number above 0 is needed.');
 }

@@ -1,5 +1,6 @@
 import { toolCallsOf, type AssistantMessage, type RunView } from '@callyard/dispatcher';
 import { callKey, type Outcome } from '@callyard/shared/call';
+import { durationText } from './duration-text.ts';
 import { renderTable } from './table.ts';
 
 /** A durable run as a page: where it stands, what became of each call, and what the model said last. */
@@ -20,8 +21,8 @@ function aboutRun(run: RunView): string[][] {
     ['conversation', conversationId],
     ['model', model],
     ['submitted', new Date(createdAt).toISOString()],
-    ['started', startedAt === undefined ? undefined : `${duration(startedAt - createdAt)} later`],
-    ['ended', endedAt === undefined ? undefined : `after ${duration(endedAt - createdAt)}`],
+    ['started', startedAt === undefined ? undefined : `${durationText(startedAt - createdAt)} later`],
+    ['ended', endedAt === undefined ? undefined : `after ${durationText(endedAt - createdAt)}`],
     ['deadline', endedAt !== undefined ? undefined : new Date(deadlineAt).toISOString()],
     ['driven by', holder],
     ['taken over', holds > 1 ? `${holds - 1} times` : undefined],
@@ -59,12 +60,7 @@ function outcomeCells({ tool, status, error, attempts, durationMs, waits, cached
     tool.version === '' ? tool.name : `${tool.name}@${tool.version}`,
     [result, ...notes].join(', '),
     String(attempts),
-    durationMs === undefined ? '' : duration(durationMs),
-    waits.map(({ reason, ms }) => `${reason} ${duration(ms)}`).join(', '),
+    durationMs === undefined ? '' : durationText(durationMs),
+    waits.map(({ reason, ms }) => `${reason} ${durationText(ms)}`).join(', '),
   ];
-}
-
-function duration(ms: number): string {
-  if (ms < 1_000) return `${Math.round(ms)} ms`;
-  return ms < 120_000 ? `${(ms / 1_000).toFixed(1)} s` : `${Math.round(ms / 60_000)} min`;
 }

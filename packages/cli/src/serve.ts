@@ -1,7 +1,9 @@
 import { createDispatcher, type Model } from '@callyard/dispatcher';
 import type { DispatcherConfig, WorkerConfig } from '@callyard/shared/config';
 import { createWorker, type Tool } from '@callyard/worker';
-import { startTracing } from './telemetry.ts';
+import { processLog } from './process-log.ts';
+import { startStatusServer, type StatusOptions, type StatusServer } from './status-server.ts';
+import { startObserving, type Observed } from './telemetry.ts';
 
 /** What a process exits with when its handlers are stuck: a supervisor is to start it anew. */
 const stuckExitCode = 75;
@@ -14,27 +16,42 @@ export interface ServingMessage {
 
 /** Runs a worker as the whole of this process: until a signal, or until its parent is gone. */
 export async function serve(config: WorkerConfig, tools: readonly Tool[]): Promise<void> {
-  const tracing = await startTracing('callyard-worker', config);
-  const worker = await createWorker({ ...config, tools });
+  const observed = await startObserving('callyard-worker', config, true);
+  const log = processLog('callyard-worker', config);
+  const worker = await createWorker({ ...config, tools, log });
+  const status = await startStatus(observed, { ...config, ...worker, log });
   void stopAsked().then(() => worker.close());
   tellParent(worker);
   const reason = await worker.stopped;
-  await tracing.shutdown();
+  status?.stop();
+  await observed.shutdown();
   // Handlers that ignore their abort would keep the process alive.
   process.exit(reason === 'stuck' ? stuckExitCode : 0);
 }
 
 /** Runs a dispatcher that drives durable runs as the whole of this process, as `serve` does a worker. */
 export async function serveRuns(config: DispatcherConfig, models: readonly Model[]): Promise<void> {
-  const tracing = await startTracing('callyard-dispatcher', config);
-  const dispatcher = await createDispatcher({ ...config, models });
+  const observed = await startObserving('callyard-dispatcher', config, true);
+  const log = processLog('callyard-dispatcher', config);
+  const dispatcher = await createDispatcher({ ...config, models, log });
+  const status = await startStatus(observed, { ...config, ...dispatcher, log });
   const asked = stopAsked();
   tellParent(dispatcher);
   await asked;
   await dispatcher.close();
-  await tracing.shutdown();
+  status?.stop();
+  await observed.shutdown();
   // Models that ignore their abort would keep the process alive.
   process.exit(0);
+}
+
+/** Where no metrics are collected nobody is to be asked, and no port is taken. */
+export async function startStatus(
+  { show }: Observed,
+  options: Omit<StatusOptions, 'show'>,
+): Promise<StatusServer | undefined> {
+  if (!show || options.metricsPort === 0) return undefined;
+  return startStatusServer({ ...options, show });
 }
 
 const tellParent = ({ id }: ServingMessage): void => void process.send?.({ id } satisfies ServingMessage);

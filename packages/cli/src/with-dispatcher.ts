@@ -1,7 +1,7 @@
 import { createDispatcher, type Dispatcher, type Model } from '@callyard/dispatcher';
 import { loadConfig, type DispatcherConfig } from '@callyard/shared/config';
 import { createLogger } from '@callyard/shared/log';
-import { startTracing } from './telemetry.ts';
+import { startObserving } from './telemetry.ts';
 
 /** A dispatcher for the time of one command. With models it drives durable runs meanwhile, and hands them over. */
 export async function withDispatcher<T>(
@@ -12,11 +12,11 @@ export async function withDispatcher<T>(
   const config = loadConfig('dispatcher');
   const log = createLogger({ name, level: 'silent' });
   const dispatcher = await createDispatcher({ ...config, models, log });
-  const tracing = await startTracing(name, config);
+  const observed = await startObserving(name, config, false);
   try {
     return await work(dispatcher, config);
   } finally {
     await dispatcher.close();
-    await tracing.shutdown();
+    await observed.shutdown();
   }
 }

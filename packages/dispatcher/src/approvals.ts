@@ -1,4 +1,6 @@
+import { argumentsIn } from '@callyard/shared/arguments';
 import { createApprovalRequests, type Approval, type Decided, type Decision } from '@callyard/shared/approvals';
+import type { Audit } from '@callyard/shared/audit';
 import type { Clock } from '@callyard/shared/clock';
 import type { Names } from '@callyard/shared/names';
 import { missingRequirements, toPrincipal, type Principal, type PrincipalInput } from '@callyard/shared/principal';
@@ -6,8 +8,6 @@ import { createRedactor } from '@callyard/shared/redact';
 import type { Redis } from '@callyard/shared/redis';
 import type { RunStore } from '@callyard/shared/runs/run-store';
 import { runIdOf } from '@callyard/shared/call';
-import type { Logger } from 'pino';
-import { argumentsIn } from './dead-letter.ts';
 
 /** The model reads it, with the outcome. */
 const maxWhy = 1_000;
@@ -63,11 +63,11 @@ export interface ApprovalParts {
   names: Names;
   clock: Clock;
   store: Pick<RunStore, 'emit'>;
-  log: Logger;
+  audit: Audit;
 }
 
 export function createApprovals(
-  { redis, names, clock, store, log }: ApprovalParts,
+  { redis, names, clock, store, audit }: ApprovalParts,
   { redactKeys }: { redactKeys: readonly string[] },
 ): Approvals {
   const requests = createApprovalRequests(redis, names);
@@ -76,9 +76,9 @@ export function createApprovals(
   const decide = async (key: string, approved: boolean, { by, why }: DecideOptions): Promise<Decision> => {
     const person = toPrincipal(by);
     if (why !== undefined && why.length > maxWhy) throw new TypeError(`why: at most ${maxWhy} characters are taken`);
-    const { owner, userId, roles } = person;
+    const { userId, roles } = person;
     const found = await requests.read(key);
-    const line = { audit: true, job_id: key, tool: found?.tool.name, owner, user_id: userId, roles, why };
+    const about = { principal: person, job_id: key, run_id: runIdOf(key), tool: found?.tool.name, why };
     try {
       refuseStranger(key, found, person);
       const decided = await requests.decide(key, {
@@ -89,12 +89,16 @@ export function createApprovals(
       const decision = standing(decided, key, approved, userId);
       // Also where it stood already: an answer that was lost on its way back is asked for twice.
       const event = approved ? 'approval.approved' : 'approval.denied';
-      log.info({ ...line, event, why: decision.why, decided_at: decision.at }, 'a person decided on a call');
+      const more = { decided_at: decision.at };
+      const said = approved ? 'allowed' : 'refused';
+      audit.write({ ...about, event, decision: said, why: decision.why, more }, 'a person decided on a call');
       if (decided.kind === 'written') await tell(key, found.tool.name, decision);
       return decision;
     } catch (error) {
-      if (error instanceof ApprovalError)
-        log.info({ ...line, event: 'approval.refused', approved, code: error.code }, 'a decision was not taken');
+      if (error instanceof ApprovalError) {
+        const refused = { ...about, event: 'approval.refused', decision: 'refused', code: error.code } as const;
+        audit.write({ ...refused, more: { approved } }, 'a decision was not taken');
+      }
       throw error;
     }
   };

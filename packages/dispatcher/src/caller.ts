@@ -1,4 +1,5 @@
 import { toPrincipal, type PrincipalInput } from '@callyard/shared/principal';
+import type { CallerTrace } from '@callyard/shared/telemetry';
 import type { Connected } from './connect.ts';
 import { startDeadline } from './deadline.ts';
 import type { RunFrame } from './envelope.ts';
@@ -6,7 +7,7 @@ import type { LoopOptions } from './loop.ts';
 import type { OfferOptions } from './offer.ts';
 
 /** What a run and a bare `execute` have in common. */
-export interface CallerOptions extends OfferOptions {
+export interface CallerOptions extends OfferOptions, CallerTrace {
   principal: PrincipalInput;
   conversationId?: string;
   /** `batch` lets `interactive` calls go first; default `interactive` */

@@ -1,26 +1,30 @@
 import { neverFits } from '@callyard/shared/admission/resolve-limits';
 import { callKey, type Envelope, type Outcome, type OutcomeError } from '@callyard/shared/call';
 import type { Clock } from '@callyard/shared/clock';
-import { failures } from '@callyard/shared/failure';
 import type { Ledger } from '@callyard/shared/ledger';
+import type { Names } from '@callyard/shared/names';
 import type { CallQueues } from '@callyard/shared/queue';
 import { finishedEvent } from '@callyard/shared/runs/run-event';
-import { startSendSpan } from '@callyard/shared/telemetry';
-import type { Logger } from 'pino';
+import { inSettleSpan, startSendSpan, tellRefused } from '@callyard/shared/telemetry';
 import { tooCostly, type LimitOptions } from './call-limits.ts';
+import type { CallLines } from './call-lines.ts';
+import { forgotten, notReached, runIsOver, unserved } from './ended-here.ts';
 import { envelopeOf, outcomeHere, type RunFrame } from './envelope.ts';
 import type { Expectation, Gather } from './gather.ts';
+import { startGathering } from './gathering.ts';
 import type { LiveTools } from './live-tools.ts';
 import type { ProposedCall } from './read-calls.ts';
-import { HoldEnd, RunOver } from './run-over.ts';
+import { HoldEnd } from './run-over.ts';
+import { withWait, type SentCall } from './sent-call.ts';
 
 export interface CallsOptions {
   queues: CallQueues;
+  names: Names;
   ledger: Ledger;
   gather: Gather;
   live: LiveTools;
   clock: Clock;
-  log: Logger;
+  lines: CallLines;
   dispatcher: string;
   /** how long a call waits for a worker to come before it is `tool_unavailable` */
   unservedMs: number;
@@ -29,28 +33,10 @@ export interface CallsOptions {
   limits: LimitOptions;
 }
 
-/** A call on its way. `pool` is absent while no live pool serves its tool. */
-interface Sent {
-  envelope: Envelope;
-  carrier: string | undefined;
-  /** kept here, as timers that settle a call run outside of its trace */
-  traceId: string | undefined;
-  pool: string | undefined;
-  unservedSince: number | undefined;
-  /** while its job is on the way to Redis, or back: a bulk of many may take longer than a sweep */
-  isPlacing: boolean;
-  /** of a durable run: the hold under which this dispatcher may speak */
-  fence: string | undefined;
-  /** ends the run, as it is cancelled */
-  cancel: () => void;
-  /** ends the waiting, as this dispatcher may not speak any more */
-  lose: (error: HoldEnd) => void;
-}
-
 /** Brings calls to workers and their outcomes back. */
 export class Calls {
   readonly #options: CallsOptions;
-  readonly #underway = new Set<Sent>();
+  readonly #underway = new Set<SentCall>();
   readonly #timer: NodeJS.Timeout;
 
   constructor(options: CallsOptions) {
@@ -61,10 +47,7 @@ export class Calls {
 
   /** The calls of one turn at once, in one bulk; resolves with their outcomes in their order. */
   async run(frame: RunFrame, turn: number, proposed: readonly ProposedCall[]): Promise<Outcome[]> {
-    const known = await this.#knownOutcomes(frame, turn, proposed.length);
-    return Promise.all(
-      proposed.map(async (call, index) => known[index] ?? this.#runOne(frame, turn, index, call, proposed.length)),
-    );
+    return this.#gathered(frame, turn, proposed, (runOne) => Promise.all(Array.from(proposed.keys(), runOne)));
   }
 
   /** One after the other; with `stopAtFailure` the rest is cancelled after the first that did not complete. */
@@ -74,21 +57,39 @@ export class Calls {
     proposed: readonly ProposedCall[],
     stopAtFailure: boolean,
   ): Promise<Outcome[]> {
-    const outcomes: Outcome[] = [];
-    const known = await this.#knownOutcomes(frame, turn, proposed.length);
-    for (const [index, call] of proposed.entries()) {
-      const outcome = known[index] ?? (await this.#runOne(frame, turn, index, call, proposed.length));
-      outcomes.push(outcome);
-      if (!stopAtFailure || outcome.status === 'completed') continue;
-      const rest = this.refuse(frame, turn, proposed, notReached(outcome.call.name));
-      return [...outcomes, ...rest.slice(index + 1)];
-    }
-    return outcomes;
+    return this.#gathered(frame, turn, proposed, async (runOne) => {
+      const outcomes: Outcome[] = [];
+      for (const index of proposed.keys()) {
+        const outcome = await runOne(index);
+        outcomes.push(outcome);
+        if (!stopAtFailure || outcome.status === 'completed') continue;
+        const rest = this.refuse(frame, turn, proposed, notReached(outcome.call.name), index + 1);
+        return [...outcomes, ...rest];
+      }
+      return outcomes;
+    });
   }
 
-  /** Answers every call of a turn without running it. */
-  refuse(frame: RunFrame, turn: number, proposed: readonly ProposedCall[], error: OutcomeError): Outcome[] {
-    return proposed.map((call, index) => outcomeHere(this.#envelope(frame, turn, index, call, proposed.length), error));
+  /** Runs what has no outcome yet, and tells how long the turn waited. */
+  async #gathered(
+    frame: RunFrame,
+    turn: number,
+    proposed: readonly ProposedCall[],
+    gather: (runOne: (index: number) => Promise<Outcome>) => Promise<Outcome[]>,
+  ): Promise<Outcome[]> {
+    const known = await this.#knownOutcomes(frame, turn, proposed.length);
+    const gathering = startGathering(frame);
+    const under = { ...frame, gathering };
+    const runOne = async (index: number) =>
+      known[index] ??
+      this.#runOne(under, this.#envelope(frame, turn, index, proposed), proposed[index] as ProposedCall);
+    return gather(runOne).finally(gathering.over);
+  }
+
+  /** Answers the calls of a turn, `from` one on, without running them. */
+  refuse(frame: RunFrame, turn: number, proposed: readonly ProposedCall[], error: OutcomeError, from = 0): Outcome[] {
+    const indices = [...proposed.keys()].slice(from);
+    return indices.map((index) => this.#refuseOne(this.#envelope(frame, turn, index, proposed), error));
   }
 
   /** The calls of a run that are under way; undefined while one of them has no worker that could run it. */
@@ -116,37 +117,37 @@ export class Calls {
     return this.#options.ledger.read(Array.from({ length: count }, (_, index) => callKey({ runId, turn, index })));
   }
 
-  #envelope(frame: RunFrame, turn: number, index: number, proposed: ProposedCall, of: number): Envelope {
+  #envelope(frame: RunFrame, turn: number, index: number, all: readonly ProposedCall[]): Envelope {
     const { dispatcher: replyTo, clock, limits } = this.#options;
-    return envelopeOf(frame, { turn, index, of }, proposed, { replyTo, enqueuedAt: clock.now() }, limits);
+    const place = { turn, index, of: all.length };
+    return envelopeOf(frame, place, all[index] as ProposedCall, { replyTo, enqueuedAt: clock.now() }, limits);
   }
 
-  async #runOne(frame: RunFrame, turn: number, index: number, proposed: ProposedCall, of: number): Promise<Outcome> {
-    const envelope = this.#envelope(frame, turn, index, proposed, of);
+  async #runOne(frame: RunFrame, envelope: Envelope, proposed: ProposedCall): Promise<Outcome> {
     if ('error' in proposed) return this.#refuseOne(envelope, proposed.error);
     const beyond = neverFits(envelope.limits);
     if (beyond) return this.#refuseOne(envelope, tooCostly(beyond));
     // One that was enqueued before is somewhere, and may have an outcome: it is settled and taken back.
-    if (frame.signal.aborted && !frame.hold?.sentTo?.has(index)) return outcomeHere(envelope, errorOf(frame.signal));
+    if (frame.signal.aborted && !frame.hold?.sentTo?.has(envelope.index))
+      return this.#refuseOne(envelope, runIsOver(frame.signal));
     return this.#send(frame, envelope);
   }
 
-  /** Refused without a job, with the audit line that its worker would have written. */
+  /** Answered without a job, and told as its worker would have. */
   #refuseOne(envelope: Envelope, error: OutcomeError): Outcome {
-    const { owner, userId: user_id, roles } = envelope.principal;
-    const { key: job_id, runId: run_id, tool } = envelope;
-    const line = { event: 'call.refused', audit: true, job_id, run_id, tool: tool.name, code: error.code };
-    this.#options.log.info({ ...line, owner, user_id, roles }, 'refused');
-    return outcomeHere(envelope, error);
+    const outcome = answerHere(envelope, error);
+    this.#options.lines.ended(outcome, envelope);
+    return outcome;
   }
 
   async #send(frame: RunFrame, envelope: Envelope): Promise<Outcome> {
     const { gather } = this.#options;
-    const { hold } = frame;
-    const span = startSendSpan(envelope);
+    const { hold, gathering } = frame;
+    const span = startSendSpan(envelope, { chat: frame.chat });
     const lost = new AbortController();
-    const sent: Sent = {
+    const sent: SentCall = {
       envelope,
+      span,
       carrier: span.carrier,
       traceId: span.traceId,
       pool: hold?.sentTo?.get(envelope.index),
@@ -159,42 +160,53 @@ export class Calls {
     const leave = hold && AbortSignal.any([hold.leave, lost.signal]);
     const gathered = gather.expect(envelope.key, expectationOf(frame), leave);
     gathered.catch(() => {}); // it may be left while its job is on the way
-    const giveUp = () => this.#settle(sent, errorOf(frame.signal));
+    const giveUp = () => this.#settle(sent, runIsOver(frame.signal));
     this.#underway.add(sent);
     frame.signal.addEventListener('abort', giveUp, { once: true });
     try {
       if (!frame.signal.aborted) await this.#place(sent);
-      span.end(sent.pool);
+      gathering?.sent();
       if (frame.signal.aborted) giveUp();
-      return await gathered;
+      const outcome = await gathered;
+      gathering?.came(envelope.key);
+      return outcome;
     } finally {
+      span.end(undefined); // where nobody has served it
       this.#underway.delete(sent);
       frame.signal.removeEventListener('abort', giveUp);
     }
   }
 
   /** Enqueues the call in a pool that serves its tool; where there is none, the sweep tries again. */
-  async #place(sent: Sent): Promise<void> {
-    const { live, log } = this.#options;
+  async #place(sent: SentCall): Promise<void> {
+    const { live, lines, clock } = this.#options;
     // One that was enqueued before stays where it is: in two pools it could run twice.
     const pool = sent.pool ?? live.route(sent.envelope.tool);
-    if (pool === undefined || !live.isLive(pool)) return;
+    if (pool === undefined || !live.isLive(pool)) {
+      sent.unservedSince ??= clock.now();
+      return;
+    }
     sent.isPlacing = true;
     try {
       await this.#add(pool, sent);
     } catch (error) {
       sent.envelope = { ...sent.envelope, takeover: true }; // it may have been, and have run
-      log.warn({ err: error, job_id: sent.envelope.key }, 'a call could not be enqueued; it is tried again');
+      lines.failed('call.not_enqueued', error, sent);
     } finally {
       sent.isPlacing = false;
     }
   }
 
-  async #add(pool: string, sent: Sent): Promise<void> {
+  async #add(pool: string, sent: SentCall): Promise<void> {
     if (sent.envelope.takeover) await this.#clearWay(pool, sent.envelope.key);
-    const added = await this.#options.queues.add(pool, sent);
+    const { queues, lines, clock, names } = this.#options;
+    const envelope = withWait(sent, clock.now());
+    const added = await queues.add(pool, { ...sent, envelope });
     if (added === 'added') {
+      sent.envelope = envelope;
       sent.pool = pool;
+      sent.span.end(names.queue(pool), envelope.unservedMs);
+      lines.enqueued(sent, pool);
       sent.unservedSince = undefined;
     } else if (added === 'cancelled') sent.cancel();
     else sent.lose(new HoldEnd(added));
@@ -210,11 +222,11 @@ export class Calls {
   }
 
   #sweep(): void {
-    const { live, log } = this.#options;
+    const { live, lines } = this.#options;
     for (const sent of this.#underway) {
       if (sent.isPlacing) continue;
       if (sent.pool !== undefined && live.isLive(sent.pool)) sent.unservedSince = undefined;
-      else this.#rescue(sent).catch((error: unknown) => log.warn({ err: error }, 'a call could not be moved'));
+      else this.#rescue(sent).catch((error: unknown) => lines.failed('call.not_moved', error, sent));
     }
   }
 
@@ -222,7 +234,7 @@ export class Calls {
    * Moves a call whose pool has no live worker left to another, or gives up after `unservedMs`. Until then it stays where
    * it is: most often the workers come back, and its place in its lane is kept.
    */
-  async #rescue(sent: Sent): Promise<void> {
+  async #rescue(sent: SentCall): Promise<void> {
     const { live, clock, unservedMs } = this.#options;
     sent.unservedSince ??= clock.now();
     const isOver = clock.now() - sent.unservedSince >= unservedMs;
@@ -233,7 +245,7 @@ export class Calls {
   }
 
   /** A worker that stops, or died a moment ago, may still hold the job: then it cannot be taken back yet. */
-  async #takeBack(sent: Sent, pool: string): Promise<boolean> {
+  async #takeBack(sent: SentCall, pool: string): Promise<boolean> {
     sent.isPlacing = true;
     try {
       if (!(await this.#options.queues.withdraw(pool, sent.envelope))) return false;
@@ -246,10 +258,10 @@ export class Calls {
   }
 
   /** The dispatcher's own word on a call: holds unless a worker was first. */
-  #settle(sent: Sent, error: OutcomeError): void {
-    const { ledger, gather, queues, clock, ledgerTtlMs, log } = this.#options;
+  #settle(sent: SentCall, error: OutcomeError): void {
+    const { ledger, gather, queues, clock, ledgerTtlMs, lines } = this.#options;
     const { envelope } = sent;
-    const settle = async (): Promise<void> => {
+    const settle = async (tell: (settled: Outcome) => void): Promise<void> => {
       const outcome = outcomeHere(envelope, error, sent.traceId);
       const ttlMs = Math.max(0, envelope.deadlineAt - clock.now()) + ledgerTtlMs;
       const run = sent.fence === undefined ? undefined : { id: envelope.runId, fence: sent.fence };
@@ -257,11 +269,13 @@ export class Calls {
       const settled = await ledger.settle({ outcome, text: JSON.stringify(outcome), ttlMs, replyTo: '', run, event })
         .done;
       if (settled.kind === 'stale') return sent.lose(new HoldEnd('stale'));
+      if (settled.kind === 'written') lines.ended(outcome, envelope);
+      tell(settled.outcome);
       gather.settle(settled.outcome);
       if (sent.pool !== undefined) await queues.withdraw(sent.pool, envelope);
     };
-    settle().catch((failure: unknown) =>
-      log.error({ err: failure, job_id: envelope.key }, 'a call could not be settled'),
+    inSettleSpan(envelope, error.code, sent.carrier, settle).catch((failure: unknown) =>
+      lines.failed('call.not_settled', failure, sent),
     );
   }
 }
@@ -271,24 +285,9 @@ function expectationOf({ takeover, hold }: RunFrame): Expectation {
   return hold ? 'taken-over' : 'attached';
 }
 
-function errorOf(signal: AbortSignal): OutcomeError {
-  const code = signal.reason instanceof RunOver ? signal.reason.code : 'cancelled';
-  return { code, message: failures[code].forModel };
+/** The answer to a call that is not sent. */
+function answerHere(envelope: Envelope, error: OutcomeError): Outcome {
+  const outcome = outcomeHere(envelope, error);
+  tellRefused(envelope, outcome);
+  return outcome;
 }
-
-const unserved = ({ tool }: Envelope, live: LiveTools): OutcomeError => ({
-  code: 'tool_unavailable',
-  message: live.find(tool.name)
-    ? `No worker serves ${tool.name} in a version that satisfies ${tool.range} any more.`
-    : `No worker serves ${tool.name} any more.`,
-});
-
-const forgotten: OutcomeError = {
-  code: 'lost',
-  message: 'Redis was restarted without what it had: whether the tool has run is not known.',
-};
-
-const notReached = (failedCall = ''): OutcomeError => ({
-  code: 'cancelled',
-  message: `Not run: ${failedCall} before it did not complete.`,
-});

@@ -1,9 +1,11 @@
+import { argumentsIn } from '@callyard/shared/arguments';
 import type { Outcome, Wait } from '@callyard/shared/call';
 import type { DeadJob } from '@callyard/shared/dead-jobs';
 import type { LastRetry, RetryState } from '@callyard/shared/dead-retries';
 import type { FailureCode } from '@callyard/shared/failure';
 import type { Principal } from '@callyard/shared/principal';
 import type { Redactor } from '@callyard/shared/redact';
+import { traceIdIn } from '@callyard/shared/telemetry-context';
 
 /** A call that failed for good, redacted as logs are. */
 export interface DeadLetter {
@@ -71,15 +73,3 @@ const describeRetry = ({ mark: { key }, state, code }: LastRetry): NonNullable<D
   state,
   ...(code === undefined ? {} : { code }),
 });
-
-/** Read without OpenTelemetry, which knows no format of a context where nothing traces. */
-const traceIdIn = (carrier = ''): string | undefined => /"traceparent":"\w+-([0-9a-f]{32})-/.exec(carrier)?.[1];
-
-/** What the model wrote: as JSON, or the text where it is none. */
-export function argumentsIn(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return text;
-  }
-}

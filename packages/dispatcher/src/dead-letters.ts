@@ -13,8 +13,8 @@ export interface DeadLetters {
   show(key: string): Promise<ShownLetter>;
   /** Runs each once more as a new call, one after the other while it is iterated. */
   retry(selection: DeadLetterSelection, options?: RetryOptions): AsyncGenerator<Retried>;
-  /** Removes them for good, and says how many. */
-  drop(selection: DeadLetterSelection): Promise<number>;
+  /** Removes them for good, and says how many; `by` is for the audit stream. */
+  drop(selection: DeadLetterSelection, options?: { by?: string }): Promise<number>;
 }
 
 export function createDeadLetters(
@@ -47,10 +47,10 @@ export function createDeadLetters(
       const pages = 'keys' in selection ? latestOf(selection.keys, parts) : matching(filterOf(selection));
       return retryLetters(pages, options, parts);
     },
-    async drop(selection) {
+    async drop(selection, { by } = {}) {
       const pages = 'keys' in selection ? [await findAll(selection.keys, letters)] : matching(filterOf(selection));
       let dropped = 0;
-      for await (const page of pages) dropped += await drop(page, parts);
+      for await (const page of pages) dropped += await drop(page, by, parts);
       return dropped;
     },
   };
@@ -85,8 +85,18 @@ async function* latestOf(keys: readonly string[], parts: DeadParts): AsyncGenera
 }
 
 /** Of one that is retried under its key again, nobody is to believe that it was retried before. */
-async function drop(page: readonly DeadJob[], { redis, names, queues }: DeadParts): Promise<number> {
+async function drop(
+  page: readonly DeadJob[],
+  by: string | undefined,
+  { redis, names, queues, audit }: DeadParts,
+): Promise<number> {
   const removed = await Promise.all(page.map(({ pool, key }) => queues.remove(pool, key)));
   if (page.length > 0) await redis.del(page.map(({ key }) => names.retried(key)));
-  return removed.filter(Boolean).length;
+  const dropped = page.filter((_, i) => removed[i]);
+  for (const { key, envelope, code } of dropped) {
+    const { principal, runId, tool } = envelope;
+    const about = { principal, by, job_id: key, run_id: runId, tool: tool.name, code };
+    audit.write({ event: 'dead.dropped', decision: 'done', ...about }, 'a dead letter was dropped');
+  }
+  return dropped.length;
 }

@@ -1,3 +1,4 @@
+import type { Audit } from '@callyard/shared/audit';
 import type { Clock } from '@callyard/shared/clock';
 import type { DeadJobs } from '@callyard/shared/dead-jobs';
 import type { Ledger } from '@callyard/shared/ledger';
@@ -20,6 +21,7 @@ export interface DeadParts {
   live: LiveTools;
   clock: Clock;
   log: Logger;
+  audit: Audit;
   dispatcher: string;
   limits: LimitOptions;
 }

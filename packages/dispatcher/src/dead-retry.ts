@@ -10,7 +10,7 @@ import type { Manifest } from '@callyard/shared/tool';
 import { admissionFields, tooCostly } from './call-limits.ts';
 import { DeadLetterError } from './dead-filter.ts';
 import type { DeadParts } from './dead-parts.ts';
-import { outcomeOfRetry, settleOverdue } from './dead-outcome.ts';
+import { outcomeOfRetry, settleOverdue, type SentRetry } from './dead-outcome.ts';
 
 export interface RetryOptions {
   /** how fast letters are retried; default 10 a second */
@@ -21,6 +21,8 @@ export interface RetryOptions {
   dryRun?: boolean;
   /** ends when so many are retried */
   limit?: number;
+  /** who has them retried, for the audit stream */
+  by?: string;
 }
 
 /** What became of a letter that was to be retried. */
@@ -56,7 +58,7 @@ export async function* retryLetters(
       for (const [i, job] of page.entries()) {
         const plan = await planRetry(job, retries[i], options, parts);
         if (!('skipped' in plan) && !options.dryRun) await pace();
-        const end = 'skipped' in plan || options.dryRun ? plan : await send(plan, queues, parts);
+        const end = 'skipped' in plan || options.dryRun ? plan : await send(plan, options.by, queues, parts);
         yield toRetried(end, parts);
         if (!('skipped' in end) && ++retried >= limit) return;
       }
@@ -78,16 +80,14 @@ interface Planned {
 }
 
 type Skipped = Extract<Retried, { skipped: SkipReason }>;
-type Sent = Planned & { envelope: Envelope; pool: string };
+type Sent = Planned & SentRetry;
 
 function toRetried(end: Skipped | Planned | Sent, parts: DeadParts): Retried {
   if ('skipped' in end) return end;
   const { as, job } = end;
   let outcome: Promise<Outcome> | undefined;
   const ask = () =>
-    'pool' in end
-      ? outcomeOfRetry(end.envelope, end.pool, parts)
-      : Promise.reject(new DeadLetterError(`${as} was not sent: a dry run`));
+    'pool' in end ? outcomeOfRetry(end, parts) : Promise.reject(new DeadLetterError(`${as} was not sent: a dry run`));
   return { key: job.key, as, outcome: () => (outcome ??= ask()) };
 }
 
@@ -125,7 +125,12 @@ function nextKey({ key, envelope }: DeadJob, last: LastRetry | undefined): strin
 }
 
 /** The new call and its mark are written together, or not at all where another operator was first. */
-async function send(plan: Planned, queues: CallQueues, parts: DeadParts): Promise<Skipped | Sent> {
+async function send(
+  plan: Planned,
+  by: string | undefined,
+  queues: CallQueues,
+  parts: DeadParts,
+): Promise<Skipped | Sent> {
   const { job, last, as } = plan;
   const { key } = job;
   const envelope = envelopeAgain(plan, parts);
@@ -134,23 +139,37 @@ async function send(plan: Planned, queues: CallQueues, parts: DeadParts): Promis
   const pool = parts.live.route(envelope.tool);
   if (pool === undefined) return { key, skipped: 'tool_unavailable', message: 'its last worker has just gone' };
   const next: RetryMark = { key: as, pool, deadlineAt: envelope.deadlineAt };
-  const span = startSendSpan(envelope, job.carrier);
+  const span = startSendSpan(envelope, { repeats: job.carrier });
   try {
     const marked = await queues.addMarked(
       pool,
       { envelope, carrier: span.carrier },
       { key: parts.names.retried(key), was: last?.text ?? null, next: JSON.stringify(next), ttlMs: deadLetterTtlMs },
     );
-    if (marked) return { ...plan, envelope, pool };
+    if (marked) {
+      auditRetry(envelope, key, by, parts);
+      return { ...plan, envelope, pool, carrier: span.carrier };
+    }
     return { key, skipped: 'under_way', message: 'somebody else has just retried it' };
   } finally {
-    span.end(pool);
+    span.end(parts.names.queue(pool));
   }
+}
+
+/** Once it is on its way: an operator who is killed just before that leaves a retry that nobody has told of. */
+function auditRetry(
+  { key: as, runId, principal, tool }: Envelope,
+  key: string,
+  by: string | undefined,
+  { audit }: DeadParts,
+): void {
+  const about = { principal, by, job_id: key, run_id: runId, tool: tool.name, more: { as } };
+  audit.write({ event: 'dead.retried', decision: 'done', ...about }, 'a dead letter is retried');
 }
 
 /** For the same user and with the same idempotency key, on the version that is live and under the limits of today. */
 function envelopeAgain({ job, manifest, as }: Planned, { clock, dispatcher, limits }: DeadParts): Envelope {
-  const { lane: _lane, ...old } = job.envelope;
+  const { lane: _lane, unservedMs: _unserved, ...old } = job.envelope;
   const { version, schemaHash } = manifest;
   const enqueuedAt = clock.now();
   return {

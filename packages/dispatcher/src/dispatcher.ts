@@ -15,6 +15,8 @@ import { readEvents, type EventOptions } from './durable/run-events.ts';
 import { viewRun, type RunView } from './durable/run-view.ts';
 import { submitRun, type Submitted, type SubmitOptions } from './durable/submit.ts';
 import { runConversation, type RunOptions, type RunResult } from './run.ts';
+import type { Why } from './why/story.ts';
+import { why, type WhyOptions } from './why/why.ts';
 
 export interface Dispatcher {
   readonly id: string;
@@ -38,11 +40,15 @@ export interface Dispatcher {
   limits(principal: PrincipalInput, tool?: string): Promise<LimitsReport>;
   /** Resolves when workers serve all of these. */
   waitForTools(names: readonly string[], timeoutMs?: number): Promise<void>;
+  /** The life of a call by its key, or the calls of a durable run by its id; for operators, whoever owns it. */
+  why(key: string, options?: WhyOptions): Promise<Why>;
   readonly conversations: Conversations;
   /** Calls that wait for a person: to look at, to approve, to deny. */
   readonly approvals: Approvals;
   /** Calls that failed for good: to look at, to retry, to drop. */
   readonly deadLetters: DeadLetters;
+  /** Whether Redis answers; rejects or waits where it does not. */
+  isReady(): Promise<boolean>;
   close(): Promise<void>;
 }
 
@@ -66,9 +72,11 @@ export async function createDispatcher(options: DispatcherOptions = {}): Promise
     tools: () => live.latest(),
     limits: (principal, tool) => reportLimits(principal, tool, connected),
     waitForTools: (names, timeoutMs = 30_000) => live.until(names, AbortSignal.timeout(timeoutMs)),
+    why: (key, asked = {}) => why(key, asked, connected),
     conversations: createConversations(connected),
     approvals,
     deadLetters,
+    isReady: async () => (await connected.redis.ping()) === 'PONG',
     close,
   };
 }

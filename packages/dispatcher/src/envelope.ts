@@ -2,6 +2,7 @@ import { callKey, failureOutcome, type Envelope, type Outcome, type OutcomeError
 import type { Principal } from '@callyard/shared/principal';
 import { activeTraceId } from '@callyard/shared/telemetry';
 import { admissionFields, type LimitOptions } from './call-limits.ts';
+import type { Gathering } from './gathering.ts';
 import type { ProposedCall } from './read-calls.ts';
 
 /** What the calls of a run have in common. */
@@ -17,6 +18,10 @@ export interface RunFrame {
   hold?: Hold;
   /** aborts with `RunOver` at the deadline or at a cancel */
   signal: AbortSignal;
+  /** the context of the question whose answer proposed the calls */
+  chat?: string | undefined;
+  /** what the turn of the calls waits for */
+  gathering?: Gathering;
 }
 
 /** What a dispatcher has of a durable run while it drives it. */

@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import type { Outcome } from '@callyard/shared/call';
-import { inCallsSpan } from '@callyard/shared/telemetry';
+import { callerContext, inCallsSpan } from '@callyard/shared/telemetry';
 import { startFrame, type CallerOptions } from './caller.ts';
 import type { Connected } from './connect.ts';
 import { toolMessage } from './conversation.ts';
@@ -26,6 +26,7 @@ export async function executeCalls(
   to: Connected,
 ): Promise<Executed> {
   const { principal, key, mode = 'parallel' } = execute;
+  const parent = callerContext(execute);
   const runId = key === undefined ? randomUUID() : ownedKey(principal.owner, key);
   const { frame, end } = startFrame(runId, execute, to, key !== undefined);
   try {
@@ -35,7 +36,7 @@ export async function executeCalls(
       : offerEverything(to.live, execute.versions);
     const limits = { maxArgumentBytes: to.config.maxArgumentBytes, room: to.config.maxCalls };
     const proposed = readCalls(toolCalls, offer, limits);
-    const outcomes = await inCallsSpan(frame, () =>
+    const outcomes = await inCallsSpan({ ...frame, parent }, () =>
       mode === 'parallel'
         ? to.calls.run(frame, 0, proposed)
         : to.calls.runInOrder(frame, 0, proposed, mode === 'sequential-until-failure'),

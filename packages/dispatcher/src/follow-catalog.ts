@@ -11,7 +11,9 @@ export async function followCatalog(
   log: Logger,
 ): Promise<() => void> {
   const refresh = () => {
-    live.refresh().catch((error: unknown) => log.warn({ err: error }, 'the catalog could not be read'));
+    live
+      .refresh()
+      .catch((error: unknown) => log.warn({ event: 'catalog.unread', err: error }, 'the catalog could not be read'));
   };
   subscriber.on('message', (from: string) => {
     if (from === channel) refresh();

@@ -1,5 +1,8 @@
 import { parseNotice, type Ledger, type RunNotice } from '@callyard/shared/ledger';
 import type { Outcome } from '@callyard/shared/call';
+import { secondsSince } from '@callyard/shared/call-metrics';
+import type { Clock } from '@callyard/shared/clock';
+import { measure } from '@callyard/shared/metrics';
 import type { Names } from '@callyard/shared/names';
 import type { Redis } from '@callyard/shared/redis';
 import type { Logger } from 'pino';
@@ -22,6 +25,7 @@ export interface GatherOptions {
   /** this dispatcher, as workers reply to it */
   dispatcher: string;
   sweepMs: number;
+  clock: Clock;
   /** told what becomes of durable runs */
   onRun?: (notice: RunNotice) => void;
   log: Logger;
@@ -43,6 +47,8 @@ export interface Gather {
 }
 
 interface Expected {
+  /** its outcome cannot be older than the wait for it */
+  isNew: boolean;
   /** whoever waits: a key that is asked for twice runs once */
   waiting: Set<(outcome: Outcome) => void>;
   nextReadAt: number;
@@ -51,12 +57,13 @@ interface Expected {
 }
 
 export async function startGather(options: GatherOptions): Promise<Gather> {
-  const { subscriber, names, ledger, dispatcher, sweepMs, onRun, log } = options;
+  const { subscriber, names, ledger, dispatcher, sweepMs, clock, onRun, log } = options;
   const expected = new Map<string, Expected>();
 
   const settle = (outcome: Outcome): void => {
     const entry = expected.get(outcome.key);
     expected.delete(outcome.key);
+    if (entry?.isNew) measureLag(outcome, clock);
     for (const resolve of entry?.waiting ?? []) resolve(outcome);
   };
 
@@ -66,7 +73,9 @@ export async function startGather(options: GatherOptions): Promise<Gather> {
     }
   };
   const readBackOrLog = (keys: readonly string[]): void => {
-    readBack(keys).catch((error: unknown) => log.warn({ err: error }, 'could not read the ledger back'));
+    readBack(keys).catch((error: unknown) =>
+      log.warn({ event: 'ledger.unread', err: error }, 'could not read the ledger back'),
+    );
   };
 
   const sweep = (): void => {
@@ -112,6 +121,12 @@ export async function startGather(options: GatherOptions): Promise<Gather> {
   };
 }
 
+/** What a dispatcher settles itself it knows at once. */
+function measureLag({ settledBy, startedAt, durationMs = 0 }: Outcome, clock: Clock): void {
+  if (settledBy !== 'worker' || startedAt === undefined) return;
+  measure('callyard.notice.lag', secondsSince(startedAt + durationMs, clock.now()), {});
+}
+
 function waitFor(
   key: string,
   what: Expectation,
@@ -121,7 +136,7 @@ function waitFor(
   const { promise, resolve } = Promise.withResolvers<Outcome>();
   const pauses = what === 'attached' ? attached : { pauseMs: sweepMs, maxPauseMs: maxReadPauseMs };
   const waiting = (expected.get(key)?.waiting ?? new Set()).add(resolve);
-  expected.set(key, { waiting, ...pauses, nextReadAt: performance.now() + pauses.pauseMs });
+  expected.set(key, { waiting, isNew: what === 'new', ...pauses, nextReadAt: performance.now() + pauses.pauseMs });
   const forget = () => {
     waiting.delete(resolve);
     if (waiting.size === 0 && expected.get(key)?.waiting === waiting) expected.delete(key);

@@ -3,6 +3,7 @@ import type { ToolRef } from '@callyard/shared/call';
 import type { Names } from '@callyard/shared/names';
 import type { Redis } from '@callyard/shared/redis';
 import type { Manifest } from '@callyard/shared/tool';
+import type { Logger } from 'pino';
 import { highestIn, runnableBy } from '@callyard/shared/version';
 
 /** The tools that workers serve right now, as this dispatcher last read them from the catalog. */
@@ -39,13 +40,15 @@ interface Snapshot {
   routes: Map<string, readonly LivePool[]>;
 }
 
-export function watchLiveTools(redis: Redis, names: Names): LiveTools {
+export function watchLiveTools(redis: Redis, names: Names, log: Logger): LiveTools {
   let snapshot = index([]);
   const waiting = new Set<() => void>();
 
   const refresh = async (): Promise<void> => {
     const known = new Map([...snapshot.pools].map(([pool, { manifests }]) => [pool, manifests]));
+    const before = snapshot.pools;
     snapshot = index(await readCatalog(redis, names, known));
+    tellPools(before, snapshot.pools, log);
     for (const check of waiting) check();
   };
 
@@ -89,6 +92,19 @@ export function watchLiveTools(redis: Redis, names: Names): LiveTools {
       }),
   };
 }
+
+/** Once for each pool that comes or goes, however many calls wait for it. */
+function tellPools(before: Snapshot['pools'], now: Snapshot['pools'], log: Logger): void {
+  for (const [pool, about] of now) {
+    if (!before.has(pool)) log.info({ event: 'pool.came', pool, tools: toolsIn(about) }, 'a pool is served');
+  }
+  for (const [pool, about] of before) {
+    if (!now.has(pool)) log.warn({ event: 'pool.gone', pool, tools: toolsIn(about) }, 'a pool has no workers any more');
+  }
+}
+
+/** As many as fit a line. */
+const toolsIn = ({ manifests }: LivePool): string[] => manifests.slice(0, 10).map(({ name }) => name);
 
 function index(pools: readonly LivePool[]): Snapshot {
   const tools = new Map<string, Map<string, Version>>();

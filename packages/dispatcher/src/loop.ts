@@ -1,4 +1,5 @@
 import type { Outcome, OutcomeError } from '@callyard/shared/call';
+import type { Prices } from '@callyard/shared/prices';
 import type { Calls } from './calls.ts';
 import { askModel } from './ask.ts';
 import type { Hold, RunFrame } from './envelope.ts';
@@ -45,6 +46,8 @@ export interface LoopOptions {
   mode: 'parallel' | 'sequential' | 'sequential-until-failure';
   toolChoice: ModelRequest['toolChoice'];
   parallel: boolean | undefined;
+  /** what tokens cost, where that is known */
+  prices?: Prices | undefined;
 }
 
 /**
@@ -75,15 +78,21 @@ async function step(history: RunHistory, options: LoopOptions): Promise<RunEnd |
   if (options.budget && (await orAborted(options.budget.left(), signal)) <= 0) return budgetSpent;
   const offer = await orAborted(options.offer(at + 1), signal);
   options.frame.hold?.assertOurs();
-  const response = await askModel(requestOf(history, offer, options), options.model);
-  await options.record.recordResponse(at + 1, response);
+  const { response, chat } = await askModel(
+    requestOf(history, offer, options),
+    options.model,
+    options.frame.principal,
+    options.prices,
+  );
+  await options.record.recordResponse(at + 1, response, chat);
   return undefined;
 }
 
 /** The outcomes of a turn in the order of its calls. */
 async function outcomesOf(turn: Turn, at: number, history: RunHistory, options: LoopOptions): Promise<Outcome[]> {
-  const { frame, calls, limits, mode } = options;
-  const { response } = turn;
+  const { calls, limits, mode } = options;
+  const { response, chat } = turn;
+  const frame: RunFrame = { ...options.frame, chat };
   const before = callsIn(history.turns.slice(0, at));
   const room = Math.min(limits.maxCallsPerTurn, Math.max(0, limits.maxCalls - before));
   const proposed = readCalls(toolCallsOf(response.message), await options.offer(at), { ...limits, room });

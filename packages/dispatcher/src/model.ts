@@ -44,6 +44,8 @@ export type ToolChoice = 'auto' | 'none' | 'required' | { name: string };
 
 export interface Usage {
   inputTokens: number;
+  /** those among them that the provider had in its cache, where it says so */
+  cachedInputTokens?: number;
   outputTokens: number;
 }
 

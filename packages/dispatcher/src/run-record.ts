@@ -7,6 +7,8 @@ import { toolCallsOf } from './read-calls.ts';
 export interface Turn {
   response: ModelResponse;
   outcomes?: Outcome[];
+  /** the context of the question, see telemetry-context.ts */
+  chat?: string | undefined;
   /** of an open turn that another dispatcher has begun: the pools its calls were enqueued in, by index */
   sentTo?: ReadonlyMap<number, string>;
 }
@@ -53,7 +55,7 @@ export interface RunHistory {
 export interface RunRecord {
   load(): Promise<RunHistory>;
   /** Resolves with the recorded response: this one, or the one that was there first. */
-  recordResponse(turn: number, response: ModelResponse): Promise<ModelResponse>;
+  recordResponse(turn: number, response: ModelResponse, chat?: string): Promise<ModelResponse>;
   recordOutcomes(turn: number, outcomes: Outcome[]): Promise<void>;
   /** Resolves with the recorded end: this one, or the one that was there first. */
   finish(end: RunEnd): Promise<RunEnd>;
@@ -65,8 +67,8 @@ export function memoryRunRecord(messages: readonly Message[]): RunRecord {
   let end: RunEnd | undefined;
   return {
     load: async () => ({ messages, turns: turns.map((turn) => ({ ...turn })), ...(end && { end }) }),
-    async recordResponse(turn, response) {
-      turns[turn] ??= { response };
+    async recordResponse(turn, response, chat) {
+      turns[turn] ??= { response, chat };
       return turns[turn].response;
     },
     async recordOutcomes(turn, outcomes) {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { runIdPattern } from '@callyard/shared/call';
 import { toPrincipal, type Principal } from '@callyard/shared/principal';
-import { activeTraceId, inAgentSpan } from '@callyard/shared/telemetry';
+import { activeTraceId, callerContext, inAgentSpan } from '@callyard/shared/telemetry';
 import type { TokenBudget } from '@callyard/shared/token-budget';
 import { startFrame, type CallerOptions } from './caller.ts';
 import type { Connected } from './connect.ts';
@@ -10,6 +10,8 @@ import type { Message, Model, ToolChoice } from './model.ts';
 import { offerForTurn } from './offer.ts';
 import { offerByTurn } from './offer-by-turn.ts';
 import { budgetOf, runBounds } from './run-bounds.ts';
+import { logDrive } from './run-lines.ts';
+import { countRun } from './run-metrics.ts';
 import { memoryRunRecord, summaryOf, type RunEnd, type RunRecord, type RunSummary } from './run-record.ts';
 
 export interface RunOptions extends CallerOptions {
@@ -40,27 +42,33 @@ export async function runConversation(run: RunOptions, to: Connected): Promise<R
   if (!runIdPattern.test(runId))
     throw new TypeError(`run: runId ${JSON.stringify(runId)} does not match ${runIdPattern}`);
   const principal = toPrincipal(run.principal);
+  const parent = callerContext(run);
   const bounds = runBounds(run, principal, to);
   const { frame, end } = startFrame(runId, { ...run, timeoutMs: bounds.timeoutMs }, to, false);
   const { conversationId } = run;
+  const begunAt = to.clock.now();
   const offer = offerByTurn((turn) => offerForTurn({ options: run, principal, conversationId, turn }, to));
   const record = spending(memoryRunRecord(run.messages), principal, to.tokens);
   try {
     await offer(0); // a selection that cannot be offered is the caller's mistake, not the end of a run
-    const agent = { runId, conversationId, model: model.name, provider: model.provider, principal };
+    const agent = { runId, conversationId, model: model.name, provider: model.provider, principal, parent };
     return await inAgentSpan(agent, async (describe) => {
-      const runEnd = await driveRun({
-        frame,
-        record,
-        calls: to.calls,
-        model,
-        offer,
-        limits: { ...to.config, ...bounds },
-        budget: budgetOf(principal, bounds, to.tokens),
-        mode: run.mode ?? 'parallel',
-        toolChoice: run.toolChoice,
-        parallel: run.parallel,
-      });
+      const drive = () =>
+        driveRun({
+          frame,
+          record,
+          calls: to.calls,
+          model,
+          offer,
+          limits: { ...to.config, ...bounds },
+          budget: budgetOf(principal, bounds, to.tokens),
+          mode: run.mode ?? 'parallel',
+          toolChoice: run.toolChoice,
+          parallel: run.parallel,
+          prices: to.prices,
+        });
+      const runEnd = await logDrive(to.log, { runId, conversationId, principal }, drive);
+      countRun(runEnd, begunAt, to.clock.now());
       const result = { ...runEnd, runId, ...summaryOf(await record.load()), traceId: activeTraceId() };
       describe(result);
       return result;
@@ -73,8 +81,8 @@ export async function runConversation(run: RunOptions, to: Connected): Promise<R
 /** A record whose responses count as what their user has spent. */
 const spending = (record: RunRecord, principal: Principal, tokens: TokenBudget): RunRecord => ({
   ...record,
-  async recordResponse(turn, response) {
-    const recorded = await record.recordResponse(turn, response);
+  async recordResponse(turn, response, chat) {
+    const recorded = await record.recordResponse(turn, response, chat);
     const { inputTokens, outputTokens } = response.usage;
     if (inputTokens + outputTokens > 0) await tokens.spend(principal, inputTokens + outputTokens);
     return recorded;

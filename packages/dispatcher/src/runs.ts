@@ -1,10 +1,12 @@
 import { DelayedError, WaitingError, Worker as BullWorker, type Job } from 'bullmq';
 import type { RunNotice } from '@callyard/shared/ledger';
+import { watch } from '@callyard/shared/metrics';
 import type { Redis } from '@callyard/shared/redis';
 import type { RunSigns } from '@callyard/shared/runs/run-store';
 import { driveHold, type DurableParts, type HeldRun, type HoldStops } from './durable/hold.ts';
 import { ModelError, type Model } from './model.ts';
 import { HoldEnd } from './run-over.ts';
+import { countRun } from './run-metrics.ts';
 import type { RunEnd } from './run-record.ts';
 
 /** A parked run comes back after this, should the dispatcher that parks it die on the way. */
@@ -33,6 +35,7 @@ export class Runs {
   readonly #bull: BullWorker;
   readonly #holds = new Map<string, HoldStops>();
   readonly #lapses: NodeJS.Timeout;
+  readonly #stopWatching: () => void;
   #isClosing = false;
 
   constructor(options: RunsOptions) {
@@ -63,7 +66,8 @@ export class Runs {
     // With Redis out of reach nobody says that locks are lost: renewals simply fail.
     this.#lapses = setInterval(() => this.#leaveLapsed(), config.lockMs / 4);
     this.#lapses.unref();
-    this.#bull.on('error', (error) => log.warn({ event: 'runs.bullmq', reason: error.message }, 'BullMQ reported'));
+    this.#stopWatching = watch('callyard.dispatcher.runs', () => [{ value: this.#holds.size, labels: {} }]);
+    this.#bull.on('error', (error) => log.warn({ event: 'run.bullmq', reason: error.message }, 'BullMQ reported'));
   }
 
   /** Something has become of a run that this dispatcher may hold. */
@@ -82,7 +86,7 @@ export class Runs {
       (signs) => {
         for (const [i, [, hold]] of holds.entries()) heed(hold, signs[i]);
       },
-      (error: unknown) => log.warn({ err: error }, 'the runs that are held could not be read'),
+      (error: unknown) => log.warn({ event: 'run.unread', err: error }, 'the runs that are held could not be read'),
     );
   }
 
@@ -97,6 +101,7 @@ export class Runs {
   async close(): Promise<void> {
     this.#isClosing = true;
     clearInterval(this.#lapses);
+    this.#stopWatching();
     await this.#bull.pause(true);
     for (const { leave } of this.#holds.values()) leave.abort(new HoldEnd('handed-over'));
     const late = Promise.withResolvers<void>();
@@ -141,7 +146,7 @@ export class Runs {
         case 'early':
           return await away(job, token, notMineMs);
         case 'too-new':
-          log.warn({ event: 'run.too-new', run_id: runId, v: held.v }, 'a run is left to a newer dispatcher');
+          log.warn({ event: 'run.too_new', run_id: runId, v: held.v }, 'a run is left to a newer dispatcher');
           return await away(job, token, notMineMs);
         case 'gone':
           log.error({ event: 'run.gone', run_id: runId }, 'the record of a run is no more');
@@ -171,14 +176,14 @@ export class Runs {
     try {
       await driveHold(job.id ?? '', held, model, hold, this.#options);
     } catch (error) {
-      if (!(error instanceof HoldEnd)) return this.#afterFault(error, job, token, held.fence);
+      if (!(error instanceof HoldEnd)) return this.#afterFault(error, job, token, held);
       await this.#leave(error, job, token, held);
     }
   }
 
   /** BullMQ would drop a run whose processor throws. Left alone, it is found again. */
   #leaveBehind(error: unknown, job: Job): WaitingError {
-    const line = { err: error, event: 'run.left', run_id: job.id };
+    const line = { event: 'run.left', err: error, run_id: job.id };
     this.#options.log.error(line, 'a run could not be given back; it is taken over when its lock ends');
     return new WaitingError();
   }
@@ -200,11 +205,12 @@ export class Runs {
   }
 
   /** Something that cannot be; it may pass, so the run is tried again, but not for ever. */
-  async #afterFault(error: unknown, job: Job, token: string, fence: string): Promise<void> {
-    const { store, config, log } = this.#options;
+  async #afterFault(error: unknown, job: Job, token: string, { fence, fields }: HeldRun): Promise<void> {
+    const { store, config, clock, log } = this.#options;
     const runId = job.id ?? '';
     const faults = 1 + (typeof job.progress === 'number' ? job.progress : 0);
-    log.error({ err: error, event: 'run.fault', run_id: runId, faults }, 'a run could not be driven');
+    const line = { event: 'run.fault', err: error, run_id: runId, trace_id: fields.traceId, faults };
+    log.error(line, 'a run could not be driven');
     if (faults < maxFaults) {
       await job.updateProgress(faults);
       await store.release({ runId, fence });
@@ -213,8 +219,10 @@ export class Runs {
     const why = error instanceof Error ? error.message : String(error);
     const { runKeepMs: keepMs, conversationTtlMs } = config;
     const finish = (end: RunEnd) => store.finish({ runId, fence }, { end, keepMs, conversationTtlMs, messages: [] });
-    const { kind } = await finish({ state: 'failed', stop: 'internal_error', error: why });
-    if (kind === 'cancelled') await finish({ state: 'cancelled', stop: 'cancelled', error: why });
+    let end: RunEnd = { state: 'failed', stop: 'internal_error', error: why };
+    let { kind } = await finish(end);
+    if (kind === 'cancelled') ({ kind } = await finish((end = { state: 'cancelled', stop: 'cancelled', error: why })));
+    if (kind === 'written') countRun(end, Number(fields.createdAt), clock.now());
   }
 }
 

@@ -50,6 +50,8 @@ export interface Approval extends AboutCall {
   dueAt: number;
   /** of the call: a key may be used for another one when this one is forgotten */
   deadlineAt: number;
+  /** what a person decided */
+  decision?: Decision;
 }
 
 export interface PendingApproval extends Approval {
@@ -98,19 +100,17 @@ export function createApprovalRequests(redis: Redis, names: Names): ApprovalRequ
 
   /** Calls that were cancelled meanwhile are left out, and taken out of the index. */
   async function readPage(keys: readonly string[], index: string): Promise<PendingApproval[]> {
-    const questions = await pipelined(keys, (pipeline, key) =>
-      pipeline.hmget(names.approval(key), 'pool', 'decision', ...fields),
-    );
+    const questions = await pipelined(keys, (pipeline, key) => pipeline.hmget(names.approval(key), 'pool', ...fields));
     const pools = questions.map((question) => (question as (string | null)[])[0] ?? '');
     const jobs = await pipelined(keys, (pipeline, key, i) => pipeline.hget(names.job(pools[i] ?? '', key), 'data'));
     const ended = await redis.mget(keys.map((key) => names.outcome(key)));
     const over = keys.filter((_, i) => ended[i] !== null);
     if (over.length > 0) await redis.zrem(index, over);
     return keys.flatMap((_, i) => {
-      const [, decision, ...values] = questions[i] as (string | null)[];
+      const [, ...values] = questions[i] as (string | null)[];
       const approval = readApproval(values);
       const envelope = envelopeIn(jobs[i] as string | null);
-      return approval && envelope && !decision && !ended[i] ? { ...approval, envelope } : [];
+      return approval && envelope && !approval.decision && !ended[i] ? { ...approval, envelope } : [];
     });
   }
 
@@ -127,9 +127,10 @@ export function createApprovalRequests(redis: Redis, names: Names): ApprovalRequ
   }
 }
 
-const fields = ['owner', 'about', 'askedAt', 'dueAt', 'deadlineAt'] as const;
+const fields = ['owner', 'about', 'askedAt', 'dueAt', 'deadlineAt', 'decision'] as const;
 
-function readApproval([owner, about, askedAt, dueAt, deadlineAt]: readonly (string | null)[]): Approval | undefined {
+function readApproval(values: readonly (string | null)[]): Approval | undefined {
+  const [owner, about, askedAt, dueAt, deadlineAt, decision] = values;
   if (!owner || !about) return undefined;
   const { tool, requires } = JSON.parse(about) as AboutCall;
   return {
@@ -139,6 +140,7 @@ function readApproval([owner, about, askedAt, dueAt, deadlineAt]: readonly (stri
     askedAt: Number(askedAt),
     dueAt: Number(dueAt),
     deadlineAt: Number(deadlineAt),
+    ...(decision ? { decision: JSON.parse(decision) as Decision } : {}),
   };
 }
 

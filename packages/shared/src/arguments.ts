@@ -89,3 +89,12 @@ function invalid(what: string, all: readonly Problem[]): CallError {
     details: { problems },
   });
 }
+
+/** What the model wrote: as JSON, or the text where it is none. */
+export function argumentsIn(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}

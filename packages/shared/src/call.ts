@@ -80,6 +80,7 @@ export const Envelope = Type.Object({
   takeover: Type.Optional(Type.Boolean({ description: 'the key may be settled already: ask the ledger first' })),
   durable: Type.Optional(Type.Boolean({ description: 'of a durable run: whoever holds that is told of the outcome' })),
   watched: Type.Optional(Type.Boolean({ description: 'somebody reads the events of the run' })),
+  unservedMs: Type.Optional(Type.Integer({ minimum: 0, description: 'no worker served its tool for this long' })),
   deadlineAt: Time,
   replyTo: Type.String({ maxLength: 128, description: 'the dispatcher whose channel gets the notice' }),
   enqueuedAt: Time,
@@ -100,8 +101,34 @@ export type OutcomeError = Omit<Type.Static<typeof OutcomeError>, 'code'> & { co
 
 /** Why a call did not run yet, and for how long. */
 export interface Wait {
-  reason: 'queue' | 'retry' | 'retry_after' | 'shutdown' | 'rate' | 'concurrency' | 'share' | 'same_call' | 'approval';
+  reason:
+    | 'queue'
+    | 'retry'
+    | 'retry_after'
+    | 'shutdown'
+    | 'rate'
+    | 'concurrency'
+    | 'share'
+    | 'same_call'
+    | 'approval'
+    | 'lost'
+    | 'no_worker';
   ms: number;
+  /** of a limit: what its bucket is for each of, such as `user` or `user,tool`; `all` where it is everybody's */
+  per?: string;
+  /** of a limit: its bucket */
+  bucket?: string;
+}
+
+/** An attempt that failed, and was followed by another. */
+export interface FailedAttempt {
+  attempt: number;
+  code: FailureCode;
+  /** redacted, and cut */
+  message: string;
+  worker: string;
+  /** when it ended, in Redis time */
+  at: number;
 }
 
 /** What stands in for the value of a tool that failed, and the code it would have ended in. */
@@ -134,6 +161,8 @@ export interface Outcome {
   /** of the last attempt */
   durationMs?: number;
   waits: Wait[];
+  /** attempts before the last, the latest of them where there were many */
+  failedAttempts?: FailedAttempt[];
   worker?: string;
   traceId?: string;
 }

@@ -39,6 +39,8 @@ export function poolOf(manifestHashes: readonly string[]): string {
 
 /** The worker's side: be listed while alive. */
 export interface Membership {
+  /** Whether dispatchers find it. */
+  isListed(): Promise<boolean>;
   leave(): Promise<void>;
 }
 
@@ -82,6 +84,7 @@ export async function joinCatalog(options: JoinOptions): Promise<Membership> {
     beating = beat().catch(onError);
   }, heartbeatMs);
   return {
+    isListed: async () => (await redis.zscore(names.workers, member)) !== null,
     async leave() {
       clearInterval(timer);
       await beating; // it would list the worker again
@@ -128,6 +131,14 @@ export async function readCatalog(
     }),
   );
   return pools.filter((pool) => pool !== undefined);
+}
+
+/** Since when workers serve a pool without a gap, as far as those tell that live; Redis time. */
+export async function servedSince(redis: Redis, names: Names, { pool, startedAt }: WorkerEntry): Promise<number> {
+  const now = await redisNow(redis);
+  const members = await redis.zrange(names.workers, now, '+inf', 'BYSCORE');
+  const inPool = members.map((member) => JSON.parse(member) as WorkerEntry).filter((one) => one.pool === pool);
+  return Math.min(startedAt, ...inPool.map((one) => one.startedAt));
 }
 
 async function readManifests(redis: Redis, names: Names, pool: string): Promise<Manifest[] | undefined> {

@@ -26,6 +26,22 @@ const common = {
   redisUrl: text('REDIS_URL', 'redis://127.0.0.1:6379', 'the Redis that dispatchers and workers meet in'),
   prefix: text('CALLYARD_PREFIX', 'callyard', 'names the installation; two prefixes in one Redis share nothing'),
   logLevel: text('CALLYARD_LOG_LEVEL', 'info', 'trace, debug, info, warn, error, fatal or silent'),
+  logFormat: Type.Union([Type.Literal('auto'), Type.Literal('json'), Type.Literal('pretty')], {
+    env: 'CALLYARD_LOG_FORMAT',
+    default: 'auto',
+    description: 'json, pretty, or auto: pretty on a terminal; of processes that callyard starts',
+  }),
+  logContent: Type.Boolean({
+    env: 'CALLYARD_LOG_CONTENT',
+    default: false,
+    description:
+      'whether the log tells what tools say of their failures, and at level debug arguments and results; redacted and cut',
+  }),
+  auditFile: Type.String({
+    env: 'CALLYARD_AUDIT_FILE',
+    default: '',
+    description: 'where records of refused and privileged calls are appended; without one they go to the log',
+  }),
   captureContent: Type.Boolean({
     env: 'CALLYARD_CAPTURE_CONTENT',
     default: false,
@@ -45,6 +61,24 @@ const common = {
     env: 'OTEL_EXPORTER_OTLP_ENDPOINT',
     default: '',
     description: 'base URL of an OTLP/HTTP receiver such as http://127.0.0.1:4318; without one nothing is traced',
+  }),
+  metricsPort: Type.Integer({
+    env: 'CALLYARD_METRICS_PORT',
+    default: 9_464,
+    minimum: 0,
+    maximum: 65_535,
+    description:
+      'where `callyard worker` and `callyard dispatcher` serve /metrics, /healthz and /readyz; one that finds it taken runs without. 0 for none',
+  }),
+  metricsHost: text(
+    'CALLYARD_METRICS_HOST',
+    '0.0.0.0',
+    'the address of that port; the default reaches other containers',
+  ),
+  metricsExporters: Type.Array(Type.String(), {
+    env: 'OTEL_METRICS_EXPORTER',
+    default: [],
+    description: '`otlp` also sends metrics to the OTLP receiver, every 15 s; anything else sends none',
   }),
   maxArgumentBytes: count('CALLYARD_MAX_ARGUMENT_BYTES', 1_048_576, 'longer arguments are refused'),
   ledgerTtlMs: ms('CALLYARD_LEDGER_TTL_MS', 3_600_000, 'how long an outcome is kept past the deadline of its call'),
@@ -126,6 +160,16 @@ export const DispatcherConfig = Type.Object({
     'a durable run that waits longer for its calls is put away until the last has ended',
   ),
   runKeepMs: ms('CALLYARD_RUN_KEEP_MS', 86_400_000, 'how long a durable run is kept past its end'),
+  pricesFile: Type.String({
+    env: 'CALLYARD_PRICES_FILE',
+    default: '',
+    description: 'a JSON file of what tokens cost, by model; without one no cost is counted',
+  }),
+  traceUrl: Type.String({
+    env: 'CALLYARD_TRACE_URL',
+    default: '',
+    description: 'how a trace is opened, such as http://localhost:16686/trace/{trace}; `callyard why` then shows it',
+  }),
   maxConversationBytes: count(
     'CALLYARD_MAX_CONVERSATION_BYTES',
     16_777_216,

@@ -1,5 +1,5 @@
 import { parseEnvelope, type Envelope, type Wait } from './call.ts';
-import { failures, type FailureCode } from './failure.ts';
+import { failures, isFailureCode, type FailureCode } from './failure.ts';
 import type { Names } from './names.ts';
 import type { Redis } from './redis.ts';
 
@@ -154,9 +154,6 @@ function toDeadJob(place: DeadPlace, values: readonly (string | null)[]): DeadJo
     carrier,
   };
 }
-
-const isFailureCode = (code: string | undefined): code is FailureCode =>
-  code !== undefined && Object.hasOwn(failures, code);
 
 function envelopeIn(data: string | null | undefined): Envelope | undefined {
   const parsed = parseEnvelope(parseObject(data));

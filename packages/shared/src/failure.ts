@@ -57,6 +57,9 @@ export type FailureCode = keyof typeof failures;
 
 export const failureCodes = Object.keys(failures) as FailureCode[];
 
+export const isFailureCode = (code: string | undefined): code is FailureCode =>
+  code !== undefined && Object.hasOwn(failures, code);
+
 /** What the worker does next with an error: give up, back off, or wait as long as the other side asked. */
 export type Retry = 'never' | 'backoff' | { readonly afterMs: number };
 

@@ -10,7 +10,7 @@ export interface LogOptions {
   destination?: DestinationStream;
 }
 
-/** JSON lines that carry the trace they belong to. Arguments and results are never logged by Callyard itself. */
+/** JSON lines that carry the trace they belong to; what they tell of is in log-names.ts. */
 export function createLogger({ name, level = 'info', destination }: LogOptions): Logger {
   const options = {
     name,
@@ -24,7 +24,7 @@ export function createLogger({ name, level = 'info', destination }: LogOptions):
 }
 
 /** The names of OpenTelemetry's log data model for JSON, by which log and trace find each other. */
-function traceFields(): Record<string, string> {
+export function traceFields(): Record<string, string> {
   const context = trace.getActiveSpan()?.spanContext();
   if (!context || !isSpanContextValid(context)) return {};
   return {

@@ -15,6 +15,14 @@ export interface Names {
   jobLock(pool: string, key: string): string;
   /** BullMQ's hash of a job */
   job(pool: string, key: string): string;
+  /** BullMQ's LIST of the jobs that are let go */
+  waiting(pool: string): string;
+  /** BullMQ's ZSET of the jobs that wait for their time, or to be let go */
+  delayed(pool: string): string;
+  /** LIST of the calls that wait in a lane, see admission/lib/lanes.lua */
+  lane(lane: string): string;
+  /** BullMQ's LIST of the jobs that run */
+  active(pool: string): string;
   /** BullMQ's ZSET of the jobs that failed, by when: the dead letters */
   failed(pool: string): string;
   /** what a dead letter was retried as, see dead-retries.ts */
@@ -46,6 +54,8 @@ export interface Names {
   readonly workers: string;
   /** ZSET of pools, living and dead, by when a worker last served them; no TTL, as it is what remembers their queues */
   readonly pools: string;
+  /** HASH of what happened in a minute, counted since 1970, see tally.ts */
+  tally(minute: number): string;
   /** the manifests a pool serves */
   manifests(pool: string): string;
   /** channel: a worker came or went */
@@ -67,6 +77,10 @@ export function createNames(prefix = 'callyard', shard = 0): Names {
     queue: queueName,
     jobLock: (pool, key) => `${tag}:${queueName(pool)}:${key}:lock`,
     job: (pool, key) => `${tag}:${queueName(pool)}:${key}`,
+    waiting: (pool) => `${tag}:${queueName(pool)}:wait`,
+    delayed: (pool) => `${tag}:${queueName(pool)}:delayed`,
+    lane: (lane) => `${tag}:lane:${lane}`,
+    active: (pool) => `${tag}:${queueName(pool)}:active`,
     failed: (pool) => `${tag}:${queueName(pool)}:failed`,
     retried: (key) => `${tag}:retried:${key}`,
     outcome: (key) => `${tag}:outcome:${key}`,
@@ -83,6 +97,7 @@ export function createNames(prefix = 'callyard', shard = 0): Names {
     cached: (id) => `${tag}:cache:${id}`,
     workers: `${tag}:workers`,
     pools: `${tag}:pools`,
+    tally: (minute) => `${tag}:tally:${minute}`,
     manifests: (pool) => `${tag}:manifests:${pool}`,
     catalogChannel: `${tag}:catalog`,
     admissionChannel: `${tag}:admission`,

@@ -11,11 +11,11 @@ const Ms = (options: { description: string; default?: number; minimum?: number }
 
 const HostName = Type.String({ minLength: 1, maxLength: 253 });
 const HostObject = Type.Object(
-  { host: HostName, internal: Type.Boolean({ default: false }) },
+  { host: HostName, internal: Type.Boolean({ default: false }), trace: Type.Optional(Type.Boolean()) },
   { additionalProperties: false },
 );
 
-/** A host `ctx.fetch` may reach; `internal` lets it have a private address. */
+/** A host `ctx.fetch` may reach; `internal` lets it have a private address, `trace` tells it the trace (default: no). */
 const Host = Type.Union([HostName, HostObject]);
 
 /** Results of equal calls may be kept: only where a call changes nothing. */
@@ -116,7 +116,7 @@ export type PolicyInput = Partial<Omit<Policy, 'retry' | 'hosts' | 'cache' | 'br
   breaker?: Partial<BreakerPolicy>;
   approval?: Partial<ApprovalPolicy>;
   retry?: Partial<Policy['retry']>;
-  hosts?: (string | { host: string; internal?: boolean })[];
+  hosts?: (string | { host: string; internal?: boolean; trace?: boolean })[];
 };
 
 /** Fills in the defaults and says everything that is wrong. `at-most-once` has one attempt, whatever is written. */

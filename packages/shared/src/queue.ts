@@ -3,6 +3,7 @@ import { admissionCall, type AdmissionCall } from './admission/admission-call.ts
 import { createAdmission, enterArguments, enterScript } from './admission/admission.ts';
 import { batchByTick } from './batch.ts';
 import type { Envelope } from './call.ts';
+import { count } from './metrics.ts';
 import type { Names } from './names.ts';
 import { connected, scriptInTransaction, type Redis } from './redis.ts';
 import { closeGate, gateScripts, openGate, readGate, type GateAnswer } from './runs/gate.ts';
@@ -73,7 +74,11 @@ export function createCallQueues(redis: Redis, names: Names, adding: Redis = red
   const at = (pool: string) => pools.get(pool) ?? open(pool);
 
   return {
-    add: (pool, job) => at(pool).add(job),
+    async add(pool, job) {
+      const added = await at(pool).add(job);
+      if (added === 'added') countSent(pool, names);
+      return added;
+    },
     async addMarked(pool, job, { key, was, next, ttlMs }) {
       const { queue } = at(pool);
       await redis.watch(key);
@@ -86,6 +91,7 @@ export function createCallQueues(redis: Redis, names: Names, adding: Redis = red
         if (admitted) enter(transaction, names, pool, [admitted], 'new');
         transaction.runCommand('set', [key, next, 'PX', ttlMs]);
       });
+      if (results) countSent(pool, names);
       return results !== undefined;
     },
     hasEnded: async (pool, key) => ['failed', 'completed'].includes(await at(pool).queue.getJobState(key)),
@@ -106,6 +112,9 @@ export function createCallQueues(redis: Redis, names: Names, adding: Redis = red
     },
   };
 }
+
+const countSent = (pool: string, names: Names): void =>
+  count('messaging.client.sent.messages', { 'messaging.destination.name': names.queue(pool) });
 
 interface PoolQueue {
   queue: Queue;

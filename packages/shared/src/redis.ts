@@ -32,10 +32,13 @@ export function connectRedis({ url, name, log }: ConnectOptions): Redis {
   redis.on('error', (error: Error) => {
     if (state !== 'ready') return; // the first connection is reported by whoever opens it
     state = 'lost';
-    log.error({ redis: hideCredentials(url), reason: reasonOf(error) }, 'Redis is out of reach; trying again');
+    log.error(
+      { event: 'redis.lost', redis: hideCredentials(url), reason: reasonOf(error) },
+      'Redis is out of reach; trying again',
+    );
   });
   redis.on('ready', () => {
-    if (state === 'lost') log.info({ redis: hideCredentials(url) }, 'Redis is back');
+    if (state === 'lost') log.info({ event: 'redis.back', redis: hideCredentials(url) }, 'Redis is back');
     state = 'ready';
   });
   return redis;

@@ -1,13 +1,9 @@
+import { metrics } from '@opentelemetry/api';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
-import {
-  defaultResource,
-  envDetector,
-  hostDetector,
-  resourceFromAttributes,
-  serviceInstanceIdDetector,
-} from '@opentelemetry/resources';
 import { NodeSDK } from '@opentelemetry/sdk-node';
-import { BatchSpanProcessor } from '@opentelemetry/sdk-trace';
+import { BatchSpanProcessor, RandomIdGenerator } from '@opentelemetry/sdk-trace';
+import { inTime, resourceOf, type Telemetry } from './telemetry-process.ts';
+import { plannedSpanId } from './telemetry-span.ts';
 
 export interface TelemetryOptions {
   /** unless the environment names the service (`OTEL_SERVICE_NAME`) */
@@ -16,13 +12,11 @@ export interface TelemetryOptions {
   endpoint: string;
 }
 
-export interface Telemetry {
-  /** Sends what is left, for 5 s at most. */
-  shutdown(): Promise<void>;
+/** Random, but where a span is to be known by its id before it is exported. */
+class SpanIds extends RandomIdGenerator {
+  override generateSpanId = (): string => plannedSpanId() ?? this.#random();
+  readonly #random = new RandomIdGenerator().generateSpanId;
 }
-
-/** A collector that hangs must not keep a process from ending. */
-const maxShutdownMs = 5_000;
 
 /**
  * Starts tracing over OTLP/HTTP in JSON. Sampling is OpenTelemetry's own (`OTEL_TRACES_SAMPLER`). A collector that is
@@ -32,24 +26,16 @@ export function startTelemetry({ serviceName, endpoint }: TelemetryOptions): Tel
   if (endpoint === '') return { shutdown: async () => {} };
   const exporter = new OTLPTraceExporter({ url: `${endpoint.replace(/\/$/, '')}/v1/traces` });
   const batches = { maxQueueSize: 16_384, maxExportBatchSize: 2_048, scheduledDelayMillis: 1_000 };
+  // Metrics that were started before tell of spans that are dropped.
+  const selfObsMeterProvider = metrics.getMeterProvider();
   const sdk = new NodeSDK({
-    // Not `serviceName`, which would go before the environment.
-    resource: defaultResource().merge(resourceFromAttributes({ 'service.name': serviceName })),
-    spanProcessors: [new BatchSpanProcessor({ exporter, ...batches })],
+    resource: resourceOf(serviceName),
+    autoDetectResources: false,
+    idGenerator: new SpanIds(),
+    spanProcessors: [new BatchSpanProcessor({ exporter, ...batches, selfObsMeterProvider })],
     metricReaders: [],
     logRecordProcessors: [],
-    // The default also tells the command line and the user of the process.
-    resourceDetectors: [hostDetector, serviceInstanceIdDetector, envDetector],
   });
   sdk.start();
-  return { shutdown: () => within(maxShutdownMs, sdk.shutdown()) };
-}
-
-async function within(ms: number, work: Promise<void>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, ms);
-  });
-  await Promise.race([work.catch(() => {}), late]);
-  clearTimeout(timer);
+  return { shutdown: () => inTime(sdk.shutdown()) };
 }

@@ -1,5 +1,7 @@
 import type { Decision } from '@callyard/shared/approvals';
+import { callFields } from '@callyard/shared/call-log';
 import { CallError } from '@callyard/shared/failure';
+import { tellApproval } from '@callyard/shared/telemetry';
 import type { Tool } from '@callyard/shared/tool';
 import { AlreadySettled, MustWait, type Attempt, type WorkerContext } from './attempt.ts';
 import { bounded } from './bounded.ts';
@@ -23,9 +25,12 @@ export async function approve(attempt: Attempt, tool: Tool, args: unknown, worke
   });
   switch (asked.kind) {
     case 'pending':
+      worker.log.info({ event: 'approval.asked', ...callFields(attempt.envelope) }, 'a call waits for a person');
       worker.telling.tell(attempt.envelope, { type: 'approval.needed', key, tool: name, expiresAt: asked.dueAt });
+      tellApproval('asked');
       throw new MustWait('approval');
     case 'decided':
+      tellApproval({ approved: asked.decision.approved, owner, userId: asked.decision.by.userId });
       if (!asked.decision.approved) throw new CallError('approval_denied', denial(asked.decision));
       return;
     case 'expired':

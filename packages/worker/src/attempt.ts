@@ -1,12 +1,14 @@
 import type { Admission } from '@callyard/shared/admission/admission';
 import type { AdmissionCall } from '@callyard/shared/admission/admission-call';
 import type { ApprovalRequests } from '@callyard/shared/approvals';
+import type { Audit } from '@callyard/shared/audit';
 import type { Cache } from '@callyard/shared/cache';
-import type { Envelope, Outcome, Wait } from '@callyard/shared/call';
+import type { Envelope, FailedAttempt, Outcome, Wait } from '@callyard/shared/call';
 import type { ConversationStates } from '@callyard/shared/conversation-state';
 import type { CallError } from '@callyard/shared/failure';
 import type { Clock } from '@callyard/shared/clock';
 import type { Ledger, Refusal } from '@callyard/shared/ledger';
+import type { Tally } from '@callyard/shared/tally';
 import type { Tool } from '@callyard/shared/tool';
 import type { ToolSet } from '@callyard/shared/tool-set';
 import type { Logger } from 'pino';
@@ -30,6 +32,10 @@ export interface Attempt {
   /** `Retry-After` waits so far: they spend no attempt, so they are counted apart */
   readonly retryAfters: number;
   readonly waits: readonly Wait[];
+  /** those among them that this pick-up ended */
+  readonly ended: readonly Wait[];
+  /** attempts before this one that failed */
+  readonly failedAttempts: readonly FailedAttempt[];
   /** what admission decides on; absent where it has nothing to say. `open` adds limits that only this worker knows */
   admission: AdmissionCall | undefined;
   /** what admission said when it let the job go, if the call had to wait for it */
@@ -61,9 +67,13 @@ export interface WorkerContext {
   readonly breakers: Breakers;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly audit: Audit;
   readonly redact: (value: unknown) => unknown;
   readonly limits: WorkerLimits;
   readonly stuck: StuckHandlers;
+  readonly tally: Tally;
+  /** since when the pool is served without a gap, as the catalog said when this worker came: Redis time */
+  readonly served: { since: number };
   readonly telling: Telling;
 }
 
@@ -85,14 +95,17 @@ export class MustWait extends Error {
   readonly reason: Wait['reason'];
   /** until it may, if that is known */
   readonly delayMs: number;
+  /** of the limit it waits for */
+  readonly bucket: string | undefined;
   /** no fault of the tool: its span is no error */
   readonly benign = true;
 
-  constructor(reason: Wait['reason'], delayMs = 0) {
+  constructor(reason: Wait['reason'], delayMs = 0, bucket?: string) {
     super(`must wait: ${reason}`);
     this.name = 'MustWait';
     this.reason = reason;
     this.delayMs = delayMs;
+    this.bucket = bucket;
   }
 }
 
@@ -114,6 +127,6 @@ export type Verdict =
   | { kind: 'retry'; error: CallError; delayMs: number }
   | { kind: 'hand-back'; reason: 'shutdown' }
   /** it may not start now: back into its lane, or away for `delayMs` where it has none */
-  | { kind: 'wait'; reason: Wait['reason']; delayMs: number; started: boolean; error?: CallError }
+  | { kind: 'wait'; reason: Wait['reason']; delayMs: number; started: boolean; error?: CallError; bucket?: string }
   /** another worker has it by now: touch nothing */
   | { kind: 'abandoned' };

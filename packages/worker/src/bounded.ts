@@ -1,5 +1,7 @@
 import type { Envelope } from '@callyard/shared/call';
+import { callFields } from '@callyard/shared/call-log';
 import { CallError } from '@callyard/shared/failure';
+import { traceHeaders } from '@callyard/shared/telemetry';
 import type { Tool, ToolContext } from '@callyard/shared/tool';
 import { Interruption, type Attempt, type WorkerContext } from './attempt.ts';
 import { conversationOf } from './conversation-of.ts';
@@ -80,7 +82,7 @@ async function endOrAbort(ended: Promise<unknown>, signal: AbortSignal, stuckAft
 function reportStuck({ envelope }: Attempt, tool: string, ended: Promise<unknown>, worker: WorkerContext): void {
   worker.stuck.add(tool, ended);
   worker.log.error(
-    { event: 'tool.stuck', job_id: envelope.key, tool, stuck: worker.stuck.count },
+    { event: 'tool.stuck', ...callFields(envelope), stuck: worker.stuck.count },
     'a handler goes on after its abort; its slot is freed, its result will be ignored',
   );
 }
@@ -101,10 +103,10 @@ function contextOf(
   return {
     signal,
     get fetch() {
-      return createFetch({ hosts: manifest.policy.hosts, signal });
+      return createFetch({ hosts: manifest.policy.hosts, signal, trace: traceHeaders() });
     },
     get log() {
-      return worker.log.child({ job_id: envelope.key, tool: manifest.name, attempt });
+      return worker.log.child({ event: 'tool.log', ...callFields(envelope), attempt });
     },
     principal: envelope.principal,
     idempotencyKey: envelope.idempotencyKey,
@@ -124,6 +126,9 @@ function tellProgress(said: unknown, envelope: Envelope, tool: string, { redact,
     if (Buffer.byteLength(JSON.stringify(progress) ?? '') > maxProgressBytes) throw new RangeError('larger than 4 KiB');
     telling.tell(envelope, { type: 'call.progress', key: envelope.key, tool, progress });
   } catch (error) {
-    log.warn({ err: error, job_id: envelope.key, tool }, 'the progress of a call cannot be told');
+    log.warn(
+      { event: 'call.progress_untold', err: error, ...callFields(envelope) },
+      'the progress of a call cannot be told',
+    );
   }
 }

@@ -1,4 +1,4 @@
-import type { Envelope, Wait } from '@callyard/shared/call';
+import type { Envelope, FailedAttempt, Wait } from '@callyard/shared/call';
 import type { Attempt, Said } from './attempt.ts';
 
 /**
@@ -8,40 +8,91 @@ import type { Attempt, Said } from './attempt.ts';
 export interface CallProgress {
   waits: Wait[];
   /** the wait that the next pick-up ends */
-  waiting: { reason: Wait['reason']; since: number };
+  waiting: { reason: Wait['reason']; since: number; bucket?: string };
   /** spent so far */
   attempts: number;
   retryAfters: number;
+  /** workers lost when this was written: a pick-up that knows of more follows one that died */
+  lost?: number;
+  /** the latest of the attempts that failed */
+  failedAttempts?: FailedAttempt[];
 }
+
+/** Attempts that are remembered: enough to see how a tool fails, and no more than a few KB. */
+export const maxFailedAttempts = 20;
 
 /** What admission writes in front of it: see `note` in shared/admission/lib/bullmq.lua. */
 interface AdmissionProgress {
   admission?: { granted: string; bucket?: string } | Omit<Extract<Said, { kind: 'refused' }>, 'kind'>;
 }
 
-type Resumed = Pick<Attempt, 'waits' | 'attempt' | 'retryAfters' | 'said'>;
+/** What is known when a worker picks a job up. */
+export interface PickedUp {
+  now: number;
+  progress: unknown;
+  /** how often BullMQ found the job without a worker that renews its lock */
+  lost: number;
+  /** since when workers serve its pool, as far as this one knows */
+  servedSince: number;
+}
+
+type Resumed = Pick<Attempt, 'waits' | 'ended' | 'attempt' | 'retryAfters' | 'failedAttempts' | 'said'>;
 
 /** Goes on where the last pick-up stopped: closes the waits that this one ends, and counts its attempt. */
-export function resume(now: number, progress: unknown, { enqueuedAt }: Envelope): Resumed {
+export function resume(pickedUp: PickedUp, envelope: Envelope): Resumed {
+  const { progress } = pickedUp;
   const said = saidIn(progress);
   if (!isProgress(progress)) {
-    const first = said?.kind === 'granted' ? 'share' : 'queue';
-    return { waits: waitsSince(enqueuedAt, first, said, now), attempt: 1, retryAfters: 0, said };
+    const ended = named(firstWaits(pickedUp, said, envelope), envelope);
+    return { waits: ended, ended, attempt: 1, retryAfters: 0, failedAttempts: [], said };
   }
-  const { waits, waiting, attempts, retryAfters } = progress;
-  const ended = waitsSince(waiting.since, waiting.reason, said, now);
-  return { waits: [...waits, ...ended], attempt: attempts + 1, retryAfters, said };
+  const { waits, waiting, attempts, retryAfters, lost = 0, failedAttempts = [] } = progress;
+  const ended = named(waitsSince(waiting, said, pickedUp, pickedUp.lost > lost), envelope);
+  return { waits: [...waits, ...ended], ended, attempt: attempts + 1, retryAfters, failedAttempts, said };
 }
 
-/** The wait for admission, if there was one, and the one for a slot after it. */
-function waitsSince(since: number, reason: Wait['reason'], said: Said | undefined, now: number): Wait[] {
+type Waiting = CallProgress['waiting'];
+
+/** Nobody served the call at first, as its dispatcher says or this worker knows; what follows is a wait as any other. */
+function firstWaits(pickedUp: PickedUp, said: Said | undefined, { enqueuedAt, unservedMs = 0 }: Envelope): Wait[] {
+  const { now, servedSince, lost } = pickedUp;
+  const reason = said?.kind === 'granted' ? 'share' : 'queue';
+  const isFirst = lost === 0;
+  const served = Math.min(now, Math.max(enqueuedAt + unservedMs, isFirst ? servedSince : 0));
+  const since = Math.max(enqueuedAt, served);
+  const unserved = since > enqueuedAt ? [{ reason: 'no_worker', ms: since - enqueuedAt } as const] : [];
+  return [...unserved, ...waitsSince({ reason, since }, said, pickedUp, lost > 0)];
+}
+
+/**
+ * The wait for admission, if there was one, and the one for a slot after it. Of a worker that died nothing is known:
+ * what it waited for at last, the attempt and the time until that was noticed are one wait, from the last that is.
+ */
+function waitsSince(waiting: Waiting, said: Said | undefined, { now }: PickedUp, isLost: boolean): Wait[] {
+  const { reason, since, bucket } = waiting;
   const ms = (from: number, to: number) => Math.max(0, Math.round(to - from));
-  if (said?.kind !== 'granted') return [{ reason, ms: ms(since, now) }];
+  const of = (name: string | undefined) => (name === undefined ? {} : { bucket: name });
+  if (said?.kind !== 'granted') {
+    if (isLost) return [{ reason: 'lost', ms: ms(since, now) }];
+    return [{ reason, ms: ms(since, now), ...of(bucket) }];
+  }
+  const waitedFor = said.bucket ?? bucket;
   return [
-    { reason: said.bucket === undefined ? reason : reasonOfBucket(said.bucket), ms: ms(since, said.at) },
-    { reason: 'queue', ms: ms(said.at, now) },
+    {
+      reason: said.bucket === undefined ? reason : reasonOfBucket(said.bucket),
+      ms: ms(since, said.at),
+      ...of(waitedFor),
+    },
+    { reason: isLost ? 'lost' : 'queue', ms: ms(Math.max(since, said.at), now) },
   ];
 }
+
+/** Says of limits for each of what they count, where the envelope knows it. */
+const named = (waits: readonly Wait[], { limits }: Envelope): Wait[] =>
+  waits.map((wait) => {
+    const limit = limits.find(({ bucket }) => bucket === wait.bucket);
+    return limit ? { ...wait, per: limit.per.join(',') || 'all' } : wait;
+  });
 
 /** What a call that waits for a bucket waits for, by the bucket's kind. */
 export function reasonOfBucket(bucket: string): Wait['reason'] {

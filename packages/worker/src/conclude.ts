@@ -1,15 +1,19 @@
 import { DelayedError, UnrecoverableError, WaitingError, type Job } from 'bullmq';
 import type { Stop } from '@callyard/shared/admission/admission';
-import type { Outcome } from '@callyard/shared/call';
-import { failures } from '@callyard/shared/failure';
+import type { FailedAttempt, Outcome } from '@callyard/shared/call';
+import { callFields } from '@callyard/shared/call-log';
+import { failures, type CallError } from '@callyard/shared/failure';
 import type { Attempt, Verdict, WorkerContext } from './attempt.ts';
-import type { CallProgress } from './call-progress.ts';
+import { maxFailedAttempts, type CallProgress } from './call-progress.ts';
 
 /** A job on its way back into its lane comes to a worker after this, should the one that moves it die on the way. */
 const fuseMs = 5_000;
 
 /** A call that waits for an equal one looks again after this, should that one have died without a word. */
 const lookAgainMs = 15_000;
+
+/** Longer messages say nothing more to whoever asks why a call was tried again. */
+const maxMessage = 300;
 
 /** Tells BullMQ, and admission, what becomes of a job. */
 export async function conclude(
@@ -29,7 +33,7 @@ export async function conclude(
       await leave(attempt, worker, 'again');
       return toFront(job, attempt.token);
     case 'retry':
-      await remember(job, attempt, { reason: 'retry', spends: true, delayMs: verdict.delayMs }, worker);
+      await remember(job, attempt, { ...verdict, reason: 'retry', spends: true }, worker);
       await leave(attempt, worker, 'again');
       return delay(job, attempt.token, verdict.delayMs);
     case 'wait':
@@ -87,23 +91,40 @@ interface Pause {
   started?: boolean;
   /** until it goes on, where that is known */
   delayMs?: number;
+  /** of the limit it waits for */
+  bucket?: string;
+  /** in which the attempt ended */
+  error?: CallError;
 }
 
-async function remember(
-  job: Job,
-  { envelope, waits, attempt, retryAfters }: Attempt,
-  { reason, spends = false, started = false, delayMs = 0 }: Pause,
-  { clock, telling }: WorkerContext,
-): Promise<void> {
-  const progress: CallProgress = {
-    waits: [...waits],
-    waiting: { reason, since: clock.now() },
-    attempts: attempt - (spends ? 0 : 1),
-    retryAfters: retryAfters + (reason === 'retry_after' && started ? 1 : 0),
-  };
-  await job.updateProgress(progress);
+async function remember(job: Job, from: Attempt, pause: Pause, worker: WorkerContext): Promise<void> {
+  const { clock, telling, log } = worker;
+  const { envelope } = from;
+  const { reason, delayMs = 0 } = pause;
+  await job.updateProgress(progressAfter(from, pause, worker));
+  if (log.isLevelEnabled('debug'))
+    log.debug({ event: 'call.waiting', ...callFields(envelope), reason, delay_ms: delayMs }, 'a call waits again');
   if (reason === 'approval') return; // told as what it is, by the step that asked
   const { key, tool } = envelope;
   const until = delayMs > 0 ? { until: clock.now() + delayMs } : {};
   telling.tell(envelope, { type: 'call.waiting', key, tool: tool.name, reason, ...until });
+}
+
+function progressAfter(from: Attempt, { reason, spends, started, bucket, error }: Pause, worker: WorkerContext) {
+  const { waits, attempt, retryAfters, lost, failedAttempts } = from;
+  const failed = error ? [...failedAttempts, failedAttempt(error, from, worker)] : failedAttempts;
+  const progress: CallProgress = {
+    waits: [...waits],
+    waiting: { reason, since: worker.clock.now(), ...(bucket === undefined ? {} : { bucket }) },
+    attempts: attempt - (spends ? 0 : 1),
+    retryAfters: retryAfters + (reason === 'retry_after' && started ? 1 : 0),
+    ...(lost === 0 ? {} : { lost }),
+    ...(failed.length === 0 ? {} : { failedAttempts: failed.slice(-maxFailedAttempts) }),
+  };
+  return progress;
+}
+
+function failedAttempt({ code, message }: CallError, { attempt }: Attempt, worker: WorkerContext): FailedAttempt {
+  const { id, clock, redact } = worker;
+  return { attempt, code, message: String(redact(message)).slice(0, maxMessage), worker: id, at: clock.now() };
 }

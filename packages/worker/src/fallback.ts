@@ -1,5 +1,6 @@
 import { cacheIdOf } from '@callyard/shared/cache';
 import type { Degraded } from '@callyard/shared/call';
+import { callFields, failureText } from '@callyard/shared/call-log';
 import type { CallError } from '@callyard/shared/failure';
 import type { Tool } from '@callyard/shared/tool';
 import { AlreadySettled, Interruption, type Attempt, type WorkerContext } from './attempt.ts';
@@ -69,9 +70,11 @@ async function runFallback(
   } catch (reason) {
     if (reason instanceof Interruption && !hasNoWayBack(reason, tool)) throw reason;
     if (cancelOf(attempt)) return undefined;
-    const { key: job_id } = attempt.envelope;
     const { code, message } = classifyError(reason);
-    worker.log.warn({ event: 'fallback.failed', job_id, tool: tool.manifest.name, code, message }, 'a fallback failed');
+    const line = { event: 'fallback.failed', ...callFields(attempt.envelope), code };
+    const { redact: clean, limits } = worker;
+    const text = failureText({ code, message }, { redact: clean, logContent: limits.logContent });
+    worker.log.warn(line, `a fallback failed: ${text}`);
     return undefined;
   }
 }

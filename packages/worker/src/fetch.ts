@@ -13,6 +13,8 @@ export interface FetchOptions {
   /** hosts as the policy lists them: `api.example.com`, `*.example.com`, `localhost:8080`; none means no network */
   hosts: Policy['hosts'];
   signal: AbortSignal;
+  /** headers that name the trace, for hosts that the policy marks */
+  trace?: Readonly<Record<string, string>>;
 }
 
 export type ConfinedFetch = (input: string | URL, init?: RequestInit) => Promise<Response>;
@@ -31,11 +33,12 @@ const agents = {
  * errors that are tried again, after `Retry-After` where there is one; other answers are the handler's to judge.
  * @throws CallError `upstream_error`
  */
-export function createFetch({ hosts, signal }: FetchOptions): ConfinedFetch {
+export function createFetch(options: FetchOptions): ConfinedFetch {
+  const { signal } = options;
   return async (input, init = {}) => {
     let hop = { url: new URL(input), init: toInit(init, signal) };
     for (let redirects = 0; ; redirects++) {
-      const response = await send(hop.url, hop.init, hosts, signal);
+      const response = await send(hop.url, hop.init, options);
       const location = response.status >= 300 && response.status < 400 ? response.headers.get('location') : null;
       if (location === null || init.redirect === 'manual') return checked(hop.url, response);
       await response.body?.cancel();
@@ -54,10 +57,13 @@ const toInit = (init: RequestInit, signal: AbortSignal): UndiciInit =>
     signal: init.signal ? AbortSignal.any([signal, init.signal]) : signal,
   }) as unknown as UndiciInit;
 
-async function send(url: URL, init: UndiciInit, hosts: Policy['hosts'], signal: AbortSignal): Promise<Response> {
-  const dispatcher = agentFor(url, hosts);
+async function send(url: URL, init: UndiciInit, { hosts, signal, trace = {} }: FetchOptions): Promise<Response> {
+  const host = hostFor(url, hosts);
+  const dispatcher = agentFor(url, host);
+  // Of this hop only: where it redirects to may be somebody else.
+  const traced = host.trace ? { headers: withTrace(init.headers, trace) } : {};
   try {
-    return await undiciFetch(url, { ...init, dispatcher });
+    return await undiciFetch(url, { ...init, ...traced, dispatcher });
   } catch (error) {
     signal.throwIfAborted();
     if (init.signal?.aborted || !isNetworkError(error)) throw error;
@@ -65,19 +71,33 @@ async function send(url: URL, init: UndiciInit, hosts: Policy['hosts'], signal: 
   }
 }
 
-/** The connections that may reach this URL. @throws CallError where none may */
-function agentFor(url: URL, hosts: Policy['hosts']): Dispatcher {
+type Host = Exclude<Policy['hosts'][number], string>;
+
+/** What the handler itself says of the trace stands. */
+function withTrace(given: UndiciInit['headers'], trace: Readonly<Record<string, string>>): [string, string][] {
+  const headers = new Headers(given);
+  if (!headers.has('traceparent')) for (const [name, value] of Object.entries(trace)) headers.set(name, value);
+  return [...headers];
+}
+
+/** The entry of the policy that lets this URL be fetched. @throws CallError where none does */
+function hostFor(url: URL, hosts: Policy['hosts']): Host {
   if (url.protocol !== 'https:' && url.protocol !== 'http:')
     throw refused(`${url.protocol} is not fetched, only http and https`);
   if (url.username !== '' || url.password !== '') throw refused('credentials in a URL are not sent; use a header');
   const entry = hosts
-    .map((one) => (typeof one === 'string' ? { host: one, internal: false } : one))
+    .map((one): Host => (typeof one === 'string' ? { host: one, internal: false } : one))
     .find(({ host }) => matches(host, url));
   if (!entry) {
     const listed = hosts.map((one) => (typeof one === 'string' ? one : one.host)).join(', ') || 'none';
     throw refused(`${url.host} is not among the hosts of the tool's policy (${listed})`);
   }
-  if (entry.internal) return agents.internal;
+  return entry;
+}
+
+/** The connections that may reach this URL. @throws CallError where none may */
+function agentFor(url: URL, { internal }: Host): Dispatcher {
+  if (internal) return agents.internal;
   // A literal address is not looked up, so it is judged here.
   const address = literalAddress(url.hostname);
   if (address !== undefined && !isPublicAddress(address)) throw notPublic(url.host);

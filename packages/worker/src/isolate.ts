@@ -1,5 +1,7 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { CallError, type FailureCode, type Retry } from '@callyard/shared/failure';
+import { traceFields } from '@callyard/shared/log';
+import { traceHeaders } from '@callyard/shared/telemetry';
 import type { Principal } from '@callyard/shared/principal';
 import type { Tool, ToolContext } from '@callyard/shared/tool';
 
@@ -16,6 +18,10 @@ export interface IsolatedCall {
     attempt: number;
     conversationId: string | undefined;
   };
+  /** as headers, for hosts that the policy marks */
+  trace: Record<string, string>;
+  /** what its log lines are to say */
+  log: Record<string, unknown>;
 }
 
 /** What the child answers: the result as JSON text, or the error as what happens next. */
@@ -52,6 +58,8 @@ export async function runIsolated(tool: Tool, args: unknown, ctx: ToolContext): 
       version,
       args,
       ctx: { principal, idempotencyKey, attempt, conversationId },
+      trace: traceHeaders(),
+      log: { ...ctx.log.bindings(), ...traceFields() },
     };
     const answer = await ask(child, call, ctx.progress);
     giveBack(child);

@@ -40,17 +40,19 @@ async function findTool({ module, name, version }: IsolatedCall): Promise<Tool> 
   return tool;
 }
 
-function contextOf({ ctx, name }: IsolatedCall, { manifest }: Tool) {
+function contextOf(
+  { ctx, trace, log: { name: _name, pid: _pid, hostname: _hostname, ...fields } }: IsolatedCall,
+  { manifest }: Tool,
+) {
   // Nothing aborts in here: an abort in the worker kills this process.
   const { signal } = new AbortController();
-  const log = createLogger({ name: 'callyard-isolated', level: 'info' });
   return {
     ...ctx,
     conversation: ctx.conversationId === undefined ? undefined : outOfReach(ctx.conversationId),
     signal,
     progress: (progress: unknown) => void process.send?.({ progress } satisfies IsolatedProgress),
-    fetch: createFetch({ hosts: manifest.policy.hosts, signal }),
-    log: log.child({ job_id: ctx.idempotencyKey, tool: name, attempt: ctx.attempt }),
+    fetch: createFetch({ hosts: manifest.policy.hosts, signal, trace }),
+    log: createLogger({ name: 'callyard-isolated', level: 'info' }).child(fields),
   };
 }
 

@@ -3,6 +3,7 @@ import { resolveLimits } from '@callyard/shared/admission/resolve-limits';
 import { cacheIdOf } from '@callyard/shared/cache';
 import { CallError } from '@callyard/shared/failure';
 import type { Opened } from '@callyard/shared/ledger';
+import { count } from '@callyard/shared/metrics';
 import type { Tool } from '@callyard/shared/tool';
 import { AlreadySettled, Interruption, MustWait, type Attempt, type WorkerContext } from './attempt.ts';
 import { reasonOfBucket } from './call-progress.ts';
@@ -36,7 +37,15 @@ export async function open(
 
   const startMarkMs = effects === 'at-most-once' ? leftMs + worker.limits.ledgerTtlMs : 0;
   const opening = { key: envelope.key, job: { pool, token }, startMarkMs, admission };
-  return answer(await worker.ledger.open({ ...opening, staleMs: cache?.staleIfErrorMs ?? 0 }), attempt);
+  const opened = await worker.ledger.open({ ...opening, staleMs: cache?.staleIfErrorMs ?? 0 });
+  if (cache) countLookup(opened.kind, tool);
+  return answer(opened, attempt);
+}
+
+/** A call that waits, for an equal one or a limit, has its answer when it asks again. */
+function countLookup(kind: Opened['kind'], { manifest }: Tool): void {
+  const result = kind === 'cached' ? 'hit' : kind === 'go' ? 'miss' : undefined;
+  if (result) count('callyard.cache.lookups', { 'gen_ai.tool.name': manifest.name, result });
 }
 
 function answer(opened: Opened, { envelope }: Attempt): Found | undefined {
@@ -54,7 +63,7 @@ function answer(opened: Opened, { envelope }: Attempt): Found | undefined {
     case 'follow':
       throw new MustWait('same_call');
     case 'wait':
-      throw new MustWait(reasonOfBucket(opened.bucket), opened.afterMs);
+      throw new MustWait(reasonOfBucket(opened.bucket), opened.afterMs, opened.bucket);
     case 'refused':
       throw refusal(opened, envelope);
   }
@@ -68,7 +77,7 @@ function waitForUpstream({ envelope }: Attempt, { manifest }: Tool, { blocks }: 
   if (until === undefined) return;
   const retryAfterMs = until - now;
   if (until > envelope.deadlineAt) throw new UpstreamBlocked(retryAfterMs);
-  throw new MustWait('retry_after', retryAfterMs);
+  throw new MustWait('retry_after', retryAfterMs, bucket);
 }
 
 /** What admission is to be asked about: nothing where its word is fresh and this worker knows no more than it did. */

@@ -6,4 +6,6 @@ export interface WorkerLimits {
   stuckAfterMs: number;
   /** how long an outcome is kept past the deadline of its call */
   ledgerTtlMs: number;
+  /** what tools say of their failures is logged, and at level debug arguments and results */
+  logContent: boolean;
 }

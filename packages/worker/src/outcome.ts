@@ -1,4 +1,4 @@
-import { failureOutcome, type Outcome } from '@callyard/shared/call';
+import { failureOutcome, type Outcome, type OutcomeError } from '@callyard/shared/call';
 import { failures, type CallError, type FailureCode } from '@callyard/shared/failure';
 import { activeTraceId } from '@callyard/shared/telemetry';
 import type { Attempt, WorkerContext } from './attempt.ts';
@@ -19,15 +19,15 @@ export function completed(
 /** The outcome of a call that gives up. */
 export function failed(error: CallError, attempt: Attempt, worker: WorkerContext, startedAt: number): Outcome {
   const { code, message, suggestion, details, retryAfterMs } = error;
+  // A tool's words may hold what its result may not.
+  const said = worker.redact({
+    message,
+    ...(suggestion === undefined ? {} : { suggestion }),
+    ...(details === undefined ? {} : { details: JSON.parse(JSON.stringify(details)) as unknown }),
+  }) as Pick<OutcomeError, 'message' | 'suggestion' | 'details'>;
   return {
     ...outcomeOf(attempt, worker, startedAt),
-    ...failureOutcome({
-      code,
-      message,
-      ...(suggestion === undefined ? {} : { suggestion }),
-      ...(details === undefined ? {} : { details }),
-      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-    }),
+    ...failureOutcome({ code, ...said, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) }),
     attempts: spent(code, attempt),
   };
 }
@@ -47,7 +47,7 @@ const spent = (code: FailureCode, { attempt }: Attempt): number =>
   failures[code].spendsAttempt ? attempt : attempt - 1;
 
 function outcomeOf(attempt: Attempt, worker: WorkerContext, startedAt: number): Omit<Outcome, 'status' | 'attempts'> {
-  const { envelope, lost, waits } = attempt;
+  const { envelope, lost, waits, failedAttempts } = attempt;
   const traceId = activeTraceId();
   return {
     v: 1,
@@ -63,6 +63,7 @@ function outcomeOf(attempt: Attempt, worker: WorkerContext, startedAt: number): 
     startedAt,
     durationMs: worker.clock.now() - startedAt,
     waits: [...waits],
+    ...(failedAttempts.length === 0 ? {} : { failedAttempts: [...failedAttempts] }),
     worker: worker.id,
     ...(traceId === undefined ? {} : { traceId }),
   };

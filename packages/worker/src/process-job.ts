@@ -1,12 +1,16 @@
 import { DelayedError, UnrecoverableError, WaitingError, type Job } from 'bullmq';
 import { admissionCall } from '@callyard/shared/admission/admission-call';
 import { failureOutcome, parseEnvelope, type Envelope, type Outcome } from '@callyard/shared/call';
-import { inProcessSpan, type PickUp, type PickUpEnd } from '@callyard/shared/telemetry';
+import { callFields } from '@callyard/shared/call-log';
+import { countEnded } from '@callyard/shared/call-metrics';
+import { inProcessSpan, withActiveTrace, type PickUp, type PickUpEnd } from '@callyard/shared/telemetry';
+import { traceIdIn } from '@callyard/shared/telemetry-context';
 import type { Attempt, Verdict, WorkerContext } from './attempt.ts';
 import type { HeldJobs } from './held-jobs.ts';
 import { runCall } from './run-call.ts';
 import { resume } from './call-progress.ts';
 import { conclude, delay, toFront } from './conclude.ts';
+import { measuredPickUp } from './measured.ts';
 
 /** A job that needs a newer worker stays away for a second, then twice as long each time, for an hour in all. */
 const tooNewDelayMs = 1_000;
@@ -29,15 +33,15 @@ export async function processJob(
   const abort = new AbortController();
   held.hold(key, parsed.envelope, abort, job.processedOn ?? Date.now());
   try {
-    const attempt = attemptOf(job, parsed.envelope, token, pool, abort, worker.clock.now());
-    const verdict = await inProcessSpan(pickUpOf(job, attempt, worker), async (describe) => {
-      const end = await runCall(attempt, worker);
-      describe(endOf(end));
-      return end;
+    const attempt = attemptOf(job, parsed.envelope, { token, pool, abort }, worker);
+    const concluding = await inProcessSpan(pickUpOf(job, attempt, worker), async (describe) => {
+      const verdict = await measuredPickUp(job.queueName, attempt, worker, () => runCall(attempt, worker));
+      describe(endOf(verdict));
+      return withActiveTrace(() => conclude(job, attempt, verdict, worker));
     });
-    return await conclude(job, attempt, verdict, worker);
+    return await concluding();
   } catch (error) {
-    throw isForBull(error) ? error : leaveBehind(error, key, worker);
+    throw isForBull(error) ? error : leaveBehind(error, job, parsed.envelope, worker);
   } finally {
     held.release(key);
   }
@@ -48,38 +52,40 @@ const isForBull = (error: unknown): boolean =>
   error instanceof WaitingError || error instanceof DelayedError || error instanceof UnrecoverableError;
 
 /** BullMQ would finish a job whose processor throws, and the call would have no outcome. Left alone, it is found again. */
-function leaveBehind(error: unknown, key: string, { log }: WorkerContext): WaitingError {
-  log.error({ err: error, job_id: key }, 'a job could not be concluded; it starts again when its lock ends');
+function leaveBehind(error: unknown, job: Job, envelope: Envelope, { log }: WorkerContext): WaitingError {
+  const trace_id = traceIdIn(job.opts.telemetry?.metadata);
+  const line = { event: 'call.not_concluded', err: error, ...callFields(envelope), ...(trace_id && { trace_id }) };
+  log.error(line, 'a job could not be concluded; it starts again when its lock ends');
   return new WaitingError();
 }
 
 function attemptOf(
   job: Job,
   envelope: Envelope,
-  token: string,
-  pool: string,
-  abort: AbortController,
-  now: number,
+  { token, pool, abort }: Pick<Attempt, 'token' | 'pool' | 'abort'>,
+  { clock, served }: WorkerContext,
 ): Attempt {
+  const { stalledCounter: lost, progress } = job;
   return {
     envelope,
     pool,
     token,
-    lost: job.stalledCounter,
+    lost,
     firstPickUp: job.attemptsStarted <= 1,
     admission: admissionCall(envelope, pool),
     abort,
-    ...resume(now, job.progress, envelope),
+    ...resume({ now: clock.now(), progress, lost, servedSince: served.since }, envelope),
   };
 }
 
-const pickUpOf = (job: Job, { envelope, attempt, lost, waits }: Attempt, worker: WorkerContext): PickUp => ({
+const pickUpOf = (job: Job, { envelope, attempt, lost, ended, admission }: Attempt, worker: WorkerContext): PickUp => ({
   envelope,
   queue: job.queueName,
   worker: worker.id,
   attempt,
   lost,
-  waits,
+  ended,
+  lane: admission?.lane,
   ageMs: worker.clock.now() - envelope.enqueuedAt,
   metadata: job.opts.telemetry?.metadata,
 });
@@ -90,7 +96,7 @@ function endOf(verdict: Verdict): PickUpEnd {
     const { status, error, degraded } = verdict.outcome;
     return { outcome: status, error, degraded };
   }
-  return { outcome: verdict.kind, error: verdict.kind === 'retry' ? verdict.error : undefined };
+  return { outcome: verdict.kind, error: 'error' in verdict ? verdict.error : undefined };
 }
 
 /** It is left to a newer worker; where none comes, nobody waits for it any more. */
@@ -130,6 +136,8 @@ async function refuseBroken(
     worker: worker.id,
   };
   const { ledgerTtlMs: ttlMs } = worker.limits;
-  await worker.ledger.settle({ outcome, text: JSON.stringify(outcome), ttlMs, replyTo: '', job: { pool, token } }).done;
+  const settlement = { outcome, text: JSON.stringify(outcome), ttlMs, replyTo: '', job: { pool, token } };
+  const settled = await worker.ledger.settle(settlement).done;
+  if (settled.kind === 'written') countEnded({ outcome, isKnown: false, now: worker.clock.now() });
   return outcome.status;
 }

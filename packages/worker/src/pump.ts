@@ -34,7 +34,9 @@ export async function startPump({ config, subscriber, names, context }: PumpOpti
     if (typeof due === 'object' && !stopped) timer = setTimeout(pump, Math.ceil(Math.max(0, due.at - clock.now())));
   };
   const run = (ask: Promise<Due>): Promise<void> =>
-    ask.then(plan, (error: unknown) => log.warn({ err: error }, 'admission could not be asked'));
+    ask.then(plan, (error: unknown) =>
+      log.warn({ event: 'admission.unasked', err: error }, 'admission could not be asked'),
+    );
   const pump = (): void => void run(admission.pump(id));
 
   subscriber.on('message', (channel: string, message: string) => {

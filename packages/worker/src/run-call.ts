@@ -1,5 +1,7 @@
 import type { Outcome } from '@callyard/shared/call';
+import { callFields } from '@callyard/shared/call-log';
 import { CallError } from '@callyard/shared/failure';
+import { count } from '@callyard/shared/metrics';
 import { approve } from './approve.ts';
 import { AlreadySettled, Interruption, MustWait, type Attempt, type Verdict, type WorkerContext } from './attempt.ts';
 import { authorize } from './authorize.ts';
@@ -10,6 +12,7 @@ import { degrade } from './fallback.ts';
 import { keep } from './keep.ts';
 import { open } from './open.ts';
 import { completed, degraded, failed } from './outcome.ts';
+import { noteAllowed } from './privileged.ts';
 import { record } from './record.ts';
 import { redact } from './redact.ts';
 import { resolve } from './resolve.ts';
@@ -32,8 +35,7 @@ export async function runCall(attempt: Attempt, worker: WorkerContext): Promise<
     await blockUpstream(end, attempt, worker);
     if ('kind' in end) return end;
     const outcome = end instanceof CallError ? await withoutTool(end, attempt, worker, startedAt) : end;
-    await settle(outcome, attempt, worker);
-    record(outcome, attempt, worker);
+    await settle(outcome, attempt, worker, () => record(outcome, attempt, worker));
     return { kind: 'settled', outcome, adopted: false };
   } catch (error) {
     return withoutOutcome(error);
@@ -47,6 +49,7 @@ async function runSteps(attempt: Attempt, worker: WorkerContext): Promise<{ valu
   const args = validate(attempt, tool, worker);
   await approve(attempt, tool, args, worker);
   const found = await open(attempt, tool, args, worker);
+  noteAllowed(attempt, tool, worker);
   if (found) return { value: found.value, cached: true };
   const result = await execute(attempt, tool, args, worker);
   const value = redact(result, worker);
@@ -65,14 +68,14 @@ function retryOrGiveUp(error: unknown, attempt: Attempt, worker: WorkerContext):
   worker.log.warn(
     {
       event: 'call.retry',
-      job_id: envelope.key,
-      tool: envelope.tool.name,
+      ...callFields(envelope),
       code: callError.code,
       attempt: attempt.attempt,
       delay_ms: plan.delayMs,
     },
     'an attempt failed; it is tried again',
   );
+  count('callyard.call.retries', { 'gen_ai.tool.name': envelope.tool.name, 'error.type': callError.code });
   const { delayMs } = plan;
   if (plan.spendsAttempt) return { kind: 'retry', error: callError, delayMs };
   return { kind: 'wait', reason: 'retry_after', error: callError, delayMs, started: true };
@@ -91,7 +94,10 @@ async function withoutTool(
 
 function withoutOutcome(error: unknown): Verdict {
   if (error instanceof AlreadySettled) return { kind: 'settled', outcome: error.outcome, adopted: true };
-  if (error instanceof MustWait) return { kind: 'wait', reason: error.reason, delayMs: error.delayMs, started: false };
+  if (error instanceof MustWait) {
+    const { reason, delayMs, bucket } = error;
+    return { kind: 'wait', reason, delayMs, started: false, ...(bucket === undefined ? {} : { bucket }) };
+  }
   if (!(error instanceof Interruption)) throw error;
   if (error.kind === 'lock-lost') return { kind: 'abandoned' };
   return { kind: 'hand-back', reason: error.kind };

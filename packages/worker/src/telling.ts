@@ -18,7 +18,11 @@ export function createTelling(store: Pick<RunStore, 'emit'>, log: Logger): Telli
   return {
     tell({ runId, durable, watched: wasWatched }, event) {
       if (!durable || !(wasWatched || watched.has(runId))) return;
-      store.emit(runId, [event]).catch((error: unknown) => log.warn({ err: error }, 'an event could not be written'));
+      store
+        .emit(runId, [event])
+        .catch((error: unknown) =>
+          log.warn({ event: 'run.event_unwritten', err: error, run_id: runId }, 'an event could not be written'),
+        );
     },
     watch(runId) {
       const [oldest] = watched;

@@ -13,6 +13,8 @@ export interface UnwantedOptions {
   subscriber: Redis;
   names: Names;
   telling: Pick<Telling, 'watch'>;
+  /** an operator has this worker stop, or another one */
+  onDrain: (worker: string, by: string) => void;
   log: Logger;
 }
 
@@ -31,14 +33,15 @@ export async function watchUnwanted({
   subscriber,
   names,
   telling,
+  onDrain,
   log,
 }: UnwantedOptions): Promise<Unwanted> {
   const look = (keys?: readonly string[]): void => {
     findUnwanted(redis, names, held.calls(keys)).then(held.cancel, (error: unknown) =>
-      log.warn({ err: error }, 'it could not be asked which calls are still wanted'),
+      log.warn({ event: 'call.unwanted_unread', err: error }, 'it could not be asked which calls are still wanted'),
     );
   };
-  await followControl(subscriber, names, { cancel: held.cancelRun, watch: telling.watch });
+  await followControl(subscriber, names, { cancel: held.cancelRun, watch: telling.watch, drain: onDrain });
   subscriber.on('ready', () => look()); // what was said while the connection was down was said to nobody
   return { look };
 }

@@ -1,5 +1,6 @@
 import { upstreamBucket } from '@callyard/shared/admission/admission-call';
 import type { Outcome } from '@callyard/shared/call';
+import { callFields } from '@callyard/shared/call-log';
 import { CallError, failures } from '@callyard/shared/failure';
 import type { Attempt, Verdict, WorkerContext } from './attempt.ts';
 
@@ -19,7 +20,10 @@ export async function blockUpstream(
   const bucket = upstreamBucket(name, policy.upstreamKey, attempt.envelope.principal);
   worker.blocks.add(bucket, worker.clock.now() + ms);
   await worker.admission.block(bucket, ms);
-  worker.log.warn({ event: 'tool.blocked', tool: name, per: policy.upstreamKey, ms }, 'a service asked for patience');
+  worker.log.warn(
+    { event: 'tool.blocked', ...callFields(attempt.envelope), per: policy.upstreamKey, ms },
+    'a service asked for patience',
+  );
 }
 
 /** Asked for by a handler, not by us: a refusal tells its own time to try again. */

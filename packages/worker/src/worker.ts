@@ -1,34 +1,27 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { Worker as BullWorker } from 'bullmq';
-import { createAdmission } from '@callyard/shared/admission/admission';
-import { createApprovalRequests } from '@callyard/shared/approvals';
-import { createCache } from '@callyard/shared/cache';
-import { joinCatalog, poolOf, type Membership, type WorkerEntry } from '@callyard/shared/catalog';
+import { createAudit } from '@callyard/shared/audit';
+import { joinCatalog, poolOf, servedSince, type Membership, type WorkerEntry } from '@callyard/shared/catalog';
 import { startClock } from '@callyard/shared/clock';
 import { configDefaults, type WorkerConfig } from '@callyard/shared/config';
-import { createConversationStates } from '@callyard/shared/conversation-state';
 import { deadLetterTtlMs } from '@callyard/shared/dead-jobs';
-import { createLedger } from '@callyard/shared/ledger';
 import { createLogger } from '@callyard/shared/log';
-import { createNames, type Names } from '@callyard/shared/names';
-import { createRedactor } from '@callyard/shared/redact';
+import { createNames } from '@callyard/shared/names';
 import { connectRedis, openRedis, type Redis } from '@callyard/shared/redis';
-import { createRunStore } from '@callyard/shared/runs/run-store';
 import { manifestHash, type Tool } from '@callyard/shared/tool';
 import { createToolSet } from '@callyard/shared/tool-set';
 import type { Logger } from 'pino';
 import { Interruption, type WorkerContext } from './attempt.ts';
-import { createBlocks } from './blocks.ts';
-import { createBreakers } from './breaker.ts';
 import { checkFallbacks } from './fallback-tools.ts';
 import { watchHeldJobs, type HeldJobs } from './held-jobs.ts';
 import { stopIsolated } from './isolate.ts';
 import { processJob } from './process-job.ts';
+import { watchSlots } from './measured.ts';
 import { startPump, type Pump } from './pump.ts';
 import { watchStuckHandlers } from './stuck.ts';
-import { createTelling } from './telling.ts';
 import { watchUnwanted } from './unwanted.ts';
+import { createContext } from './worker-context.ts';
 
 /** Everything has the default of shared/config.ts; only the tools are needed. */
 export interface WorkerOptions extends Partial<WorkerConfig> {
@@ -43,6 +36,8 @@ export interface Worker {
   readonly pool: string;
   /** resolves with the reason once it has stopped; `stuck` asks for a replacement of the process */
   readonly stopped: Promise<'closed' | 'stuck'>;
+  /** Whether it is in the catalog, and so is sent calls; rejects or waits where Redis does not answer. */
+  isReady(): Promise<boolean>;
   /** Leaves the catalog, lets running calls end for `shutdownGraceMs`, then aborts them and hands them back. */
   close(): Promise<void>;
 }
@@ -57,6 +52,7 @@ export async function createWorker({ tools, log: ownLog, ...options }: WorkerOpt
   checkFallbacks(tools, toolSet);
   const entry = describeWorker(tools, config.concurrency);
   const log = (ownLog ?? createLogger({ name: 'callyard-worker', level: config.logLevel })).child({ worker: entry.id });
+  const audit = createAudit({ file: config.auditFile, log });
   const names = createNames(config.prefix);
   const redis = await openRedis({ url: config.redisUrl, name: `callyard-worker:${entry.id}`, log });
   const subscriber = connectRedis({ url: config.redisUrl, name: `callyard-worker:${entry.id}:news`, log });
@@ -68,20 +64,9 @@ export async function createWorker({ tools, log: ownLog, ...options }: WorkerOpt
     );
     void stop('stuck');
   });
-  const context: WorkerContext = {
-    id: entry.id,
-    tools: toolSet,
-    ...stores(redis, names, config),
-    blocks: createBlocks(),
-    breakers: createBreakers(log),
-    clock,
-    log,
-    redact: createRedactor({ keys: config.redactKeys }),
-    limits: config,
-    stuck,
-    telling: createTelling(createRunStore(redis, names), log),
-  };
+  const context = createContext({ tools, toolSet, entry, config, redis, names, clock, log, audit, stuck });
   const held = watchHeldJobs(config.lockMs);
+  const stopWatching = watchSlots(entry, held);
   const bull = fetchJobs(config, entry, redis, held, context);
 
   const { promise: stopped, resolve: reportStopped } = Promise.withResolvers<'closed' | 'stuck'>();
@@ -89,19 +74,29 @@ export async function createWorker({ tools, log: ownLog, ...options }: WorkerOpt
   let pump: Pump | undefined;
   let stopping: Promise<void> | undefined;
   const stop = (reason: 'closed' | 'stuck'): Promise<void> => {
-    stopping ??= shutDown({ config, context, membership, pump, held, bull, redis, subscriber }).finally(() =>
-      reportStopped(reason),
-    );
+    stopping ??= shutDown({ config, context, membership, pump, held, bull, redis, subscriber }).finally(() => {
+      stopWatching();
+      reportStopped(reason);
+    });
     return stopping;
   };
 
   try {
-    const onError = (error: unknown) => log.warn({ err: error }, 'a heartbeat could not be written');
+    const onError = (error: unknown) =>
+      log.warn({ event: 'worker.heartbeat_failed', err: error }, 'a heartbeat could not be written');
     const manifests = tools.map(({ manifest }) => manifest);
     const { heartbeatMs } = config;
+    entry.startedAt = clock.now(); // the clock on which calls are enqueued
     membership = await joinCatalog({ redis, names, worker: entry, manifests, heartbeatMs, onError });
+    context.served.since = await servedSince(redis, names, entry);
     pump = await startPump({ config, subscriber, names, context });
-    const unwanted = await watchUnwanted({ held, redis, subscriber, names, telling: context.telling, log });
+    const onDrain = (asked: string, by: string) => {
+      if (asked !== entry.id || stopping) return;
+      audit.write({ event: 'worker.drain', decision: 'done', by }, 'an operator had this worker stop');
+      void stop('closed');
+    };
+    const { telling } = context;
+    const unwanted = await watchUnwanted({ held, redis, subscriber, names, telling, onDrain, log });
     bull.on('locksRenewed', ({ jobIds }) => unwanted.look(jobIds));
   } catch (error) {
     await stop('closed');
@@ -109,17 +104,10 @@ export async function createWorker({ tools, log: ownLog, ...options }: WorkerOpt
   }
   void bull.run();
   log.info({ event: 'worker.started', pool: entry.pool, slots: entry.slots, tools: tools.length }, 'serving');
-  return { id: entry.id, pool: entry.pool, stopped, close: () => stop('closed') };
+  const listed = membership;
+  const isReady = async () => stopping === undefined && (await listed.isListed());
+  return { id: entry.id, pool: entry.pool, stopped, isReady, close: () => stop('closed') };
 }
-
-/** Where the steps of a call read and write. */
-const stores = (redis: Redis, names: Names, { conversationTtlMs }: WorkerConfig) => ({
-  ledger: createLedger(redis, names),
-  admission: createAdmission(redis, names),
-  approvals: createApprovalRequests(redis, names),
-  cache: createCache(redis, names),
-  states: createConversationStates(redis, names, conversationTtlMs),
-});
 
 interface RunningWorker {
   config: WorkerConfig;
@@ -145,7 +133,10 @@ async function shutDown({
   subscriber,
 }: RunningWorker): Promise<void> {
   const { log, clock } = context;
-  await membership?.leave().catch((error: unknown) => log.warn({ err: error }, 'could not leave the catalog'));
+  log.info({ event: 'worker.stopping', calls: held.count }, 'no more calls are taken');
+  await membership
+    ?.leave()
+    .catch((error: unknown) => log.warn({ event: 'worker.not_left', err: error }, 'could not leave the catalog'));
   await pump?.stop();
   held.close();
   await bull.pause(true);
@@ -153,9 +144,11 @@ async function shutDown({
   await bull.close(held.count > 0);
   stopIsolated();
   held.stop();
+  await context.tally.stop();
   clock.stop();
   subscriber.disconnect();
   redis.disconnect();
+  log.info({ event: 'worker.stopped', calls: held.count }, 'stopped');
 }
 
 function describeWorker(tools: readonly Tool[], slots: number): WorkerEntry {

@@ -15,7 +15,7 @@ export async function cancelRun(runId: string, { owner, by, why }: CancelOptions
   const cancelled = await to.store.cancel(runId, owner, said);
   if (cancelled === 'unknown') throw unknownRun(runId);
   if (typeof cancelled === 'object' && cancelled.isFirst) {
-    to.log.info({ event: 'run.cancelled', audit: true, run_id: runId, owner, ...said }, 'cancelled');
+    to.audit.write({ event: 'run.cancelled', decision: 'done', run_id: runId, owner, ...said }, 'cancelled');
   }
   return viewRun(runId, owner, to);
 }

@@ -14,6 +14,8 @@ export interface RecordedResponse {
   response: ModelResponse;
   /** `name version range` */
   offered: readonly string[];
+  /** the context of the question, if it was traced */
+  chat?: string | undefined;
 }
 
 /** As much of a call's arguments as an event carries. */
@@ -32,6 +34,8 @@ export interface DurableRecordOptions {
   spent: () => { key: string; ttlMs: number };
   /** of outcomes, from now */
   outcomeTtlMs: () => number;
+  /** told of the end that this holder has written */
+  onEnd?: (end: RunEnd) => void;
   keepMs: number;
   conversationTtlMs: number;
 }
@@ -46,8 +50,8 @@ export function durableRunRecord(options: DurableRecordOptions): RunRecord {
   let { end } = history;
   return {
     load: async () => ({ ...history, turns: turns.map((turn) => ({ ...turn })), ...(end && { end }) }),
-    async recordResponse(turn, response) {
-      const recorded: RecordedResponse = { response, offered: await options.offered(turn) };
+    async recordResponse(turn, response, chat) {
+      const recorded: RecordedResponse = { response, offered: await options.offered(turn), chat };
       const { inputTokens, outputTokens } = response.usage;
       const answer = await store.recordResponse(hold, {
         turn,
@@ -57,7 +61,7 @@ export function durableRunRecord(options: DurableRecordOptions): RunRecord {
         events: [finished(hold.runId, turn, response)],
       });
       refuse(answer.kind);
-      turns[turn] ??= { response: answer.kind === 'standing' ? readResponse(answer.text).response : response };
+      turns[turn] ??= turnOf(answer.kind === 'standing' ? readResponse(answer.text) : recorded);
       return turns[turn].response;
     },
     async recordOutcomes(turn, outcomes) {
@@ -84,6 +88,7 @@ export function durableRunRecord(options: DurableRecordOptions): RunRecord {
       let answer = await finish(wanted);
       if (answer.kind === 'cancelled') answer = await finish((wanted = cancelled));
       refuse(answer.kind);
+      if (answer.kind === 'written') options.onEnd?.(wanted);
       end ??= answer.kind === 'standing' ? (JSON.parse(answer.text) as RunEnd) : wanted;
       return end;
     },
@@ -118,6 +123,8 @@ function finished(runId: string, turn: number, response: ModelResponse): RunEven
   return { type: 'model.finished', turn, text: textOf(response), calls };
 }
 
+const turnOf = ({ response, chat }: RecordedResponse): Turn => ({ response, chat });
+
 export const readResponse = (text: string): RecordedResponse => JSON.parse(text) as RecordedResponse;
 
 /** The history that the fields of a record tell, with the outcomes from the ledger. `before` are messages, JSON. */
@@ -134,11 +141,11 @@ export async function readHistory(
 }
 
 async function readTurn(fields: RunFields, at: number, ledger: Pick<Ledger, 'read'>): Promise<Turn> {
-  const { response } = readResponse(fields[`r:${at}`] ?? '');
+  const turn = turnOf(readResponse(fields[`r:${at}`] ?? ''));
   const keys = fields[`o:${at}`];
-  if (keys === undefined) return { response, sentTo: sentTo(fields, at) };
+  if (keys === undefined) return { ...turn, sentTo: sentTo(fields, at) };
   const outcomes = await ledger.read(keys === '' ? [] : keys.split(' '));
-  return { response, outcomes: outcomes.map((outcome) => outcome ?? lostOutcome(at)) };
+  return { ...turn, outcomes: outcomes.map((outcome) => outcome ?? lostOutcome(at)) };
 }
 
 /** They are kept longer than the record, so only a Redis that forgets has no outcome for it. */

@@ -1,9 +1,9 @@
 import type { Clock } from '@callyard/shared/clock';
+import type { Prices } from '@callyard/shared/prices';
 import type { DispatcherConfig } from '@callyard/shared/config';
 import type { Ledger } from '@callyard/shared/ledger';
 import type { Held, RunFields, RunStore } from '@callyard/shared/runs/run-store';
 import type { Names } from '@callyard/shared/names';
-import { inAgentSpan } from '@callyard/shared/telemetry';
 import { tokensSpentKey, tokensSpentTtlMs, type TokenBudget } from '@callyard/shared/token-budget';
 import type { Logger } from 'pino';
 import type { Calls } from '../calls.ts';
@@ -15,9 +15,12 @@ import type { Model } from '../model.ts';
 import { OfferError, offerForTurn, type Offer, type OfferParts } from '../offer.ts';
 import { offerByTurn } from '../offer-by-turn.ts';
 import { budgetOf } from '../run-bounds.ts';
+import { logDrive } from '../run-lines.ts';
 import { HoldEnd } from '../run-over.ts';
-import { usageOf, type RunEnd, type RunHistory, type RunRecord } from '../run-record.ts';
+import { countRun } from '../run-metrics.ts';
+import type { RunEnd, RunHistory, RunRecord } from '../run-record.ts';
 import { durableRunRecord, readHistory, readResponse, type DurableRecordOptions } from './durable-record.ts';
+import { inHoldSpan } from './hold-span.ts';
 import { parkable } from './parking.ts';
 import type { RunSpec } from './run-spec.ts';
 import { tellingModel } from './telling-model.ts';
@@ -36,6 +39,7 @@ export interface DurableParts extends OfferParts {
   store: RunStore;
   /** by name */
   models: ReadonlyMap<string, Model>;
+  prices: Prices | undefined;
   log: Logger;
 }
 
@@ -78,7 +82,6 @@ export async function driveHold(
   const offer = offersOf(spec, openTurn(history, fields), to);
   const record = recordOf(run, async (turn) => writeOffer(await offer(turn)), to);
   const { principal, conversationId, bounds } = spec;
-  const agent = { runId, conversationId, model: model.name, provider: model.provider, principal };
   const isWatched = () => stops.watchedUntil > to.clock.now();
   const drive = () =>
     driveRun({
@@ -92,13 +95,13 @@ export async function driveHold(
       mode: spec.mode,
       toolChoice: spec.toolChoice,
       parallel: spec.parallel,
+      prices: to.prices,
     });
   try {
-    return await inAgentSpan({ ...agent, carrier: fields.carrier }, async (describe) => {
-      const end = (await withoutTools(run, offer, record, deadline.signal, to)) ?? (await drive());
-      describe({ ...end, usage: usageOf((await record.load()).turns) });
-      return end;
-    });
+    const goOn = async () => (await withoutTools(run, offer, record, deadline.signal, to)) ?? (await drive());
+    return await inHoldSpan({ ...run, provider: model.provider, record }, to.clock, () =>
+      logDrive(to.log, { runId, conversationId, principal }, goOn, held),
+    );
   } finally {
     deadline.clear();
   }
@@ -139,6 +142,7 @@ export function recordOf(
     offered,
     spent: () => ({ key: tokensSpentKey(names, spec.principal, clock.now()), ttlMs: tokensSpentTtlMs }),
     outcomeTtlMs: () => Math.max(0, deadlineOf(held) - clock.now()) + keepMs,
+    onEnd: (end) => countRun(end, Number(held.fields.createdAt), clock.now()),
     keepMs,
     conversationTtlMs,
   });

@@ -1,5 +1,6 @@
 import { readHistory } from './durable-record.ts';
 import { recordOf, type DurableParts } from './hold.ts';
+import { inHoldSpan } from './hold-span.ts';
 import type { RunSpec } from './run-spec.ts';
 
 /** Ends a run that is past its deadline and that nobody drives, as whoever drove it would have. */
@@ -12,5 +13,7 @@ export async function endOverdueRun(
   const spec = JSON.parse(held.fields.spec ?? '') as RunSpec;
   const history = await readHistory(held.fields, held.before, to.ledger);
   const record = recordOf({ runId, held, spec, history }, async () => [], to);
-  await record.finish({ state: 'expired', stop: 'deadline', error: 'the deadline of the run is past' });
+  await inHoldSpan({ runId, held, spec, record }, to.clock, () =>
+    record.finish({ state: 'expired', stop: 'deadline', error: 'the deadline of the run is past' }),
+  );
 }

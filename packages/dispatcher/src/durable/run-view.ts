@@ -67,7 +67,8 @@ export async function viewRun(runId: string, owner: string, { store, ledger }: R
   };
 }
 
-function stateOf({ cancelledAt, parkedAt, holder }: RunFields, end: RunEnd | undefined): RunState {
+/** How a run stands, by its record. */
+export function stateOf({ cancelledAt, parkedAt, holder }: RunFields, end: RunEnd | undefined): RunState {
   if (end) return end.state;
   if (cancelledAt !== undefined) return 'cancelled';
   if (parkedAt !== undefined) return 'waiting';

@@ -56,7 +56,9 @@ export function watchRunEnds({ store, dispatcher, sweepMs, endOverdue, log }: Ru
       const [{ owner } = { owner: '' }] = all;
       ask(runId, owner)
         .then((standing) => heed(runId, standing))
-        .catch((error: unknown) => log.warn({ err: error, run_id: runId }, 'a run could not be read'));
+        .catch((error: unknown) =>
+          log.warn({ event: 'run.unread', err: error, run_id: runId }, 'a run could not be read'),
+        );
     }
   };
   const timer = setInterval(lookAgain, sweepsPerLook * sweepMs);

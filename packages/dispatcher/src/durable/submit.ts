@@ -4,12 +4,13 @@ import type { SubmitAnswer, SubmitWrite } from '@callyard/shared/queue';
 import { RunError } from '@callyard/shared/runs/run-error';
 import { recordVersion } from '@callyard/shared/runs/run-store';
 import { contentHash } from '@callyard/shared/schema';
-import { inSubmitSpan } from '@callyard/shared/telemetry';
+import { callerContext, inSubmitSpan } from '@callyard/shared/telemetry';
 import type { CallerOptions } from '../caller.ts';
 import type { Connected } from '../connect.ts';
 import type { Message } from '../model.ts';
 import { offerForTurn } from '../offer.ts';
 import { runBounds } from '../run-bounds.ts';
+import { runFields } from '../run-lines.ts';
 import type { RunOptions } from '../run.ts';
 import { messageTexts, type RunSpec, type WrittenSelection } from './run-spec.ts';
 
@@ -41,13 +42,18 @@ export interface Submitted {
 /** Takes a durable run in: once this resolves, it is driven to its end by whatever dispatchers live. */
 export async function submitRun(options: SubmitOptions, to: Connected): Promise<Submitted> {
   const spec = readSpec(options, to);
+  const parent = callerContext(options);
   const { principal, conversationId } = spec;
   await offerForTurn({ options: spec, principal, conversationId, turn: 0 }, to); // what cannot be offered is the caller's mistake
   const runId = randomUUID();
-  return inSubmitSpan({ runId, conversationId, principal }, async (trace) => {
+  return inSubmitSpan({ runId, conversationId, principal, parent }, async (trace) => {
     const write = writeOf(runId, spec, options, trace, to);
     const answer = await to.runsQueue.submit(write);
-    if (answer.kind === 'created') return { runId, isNew: true };
+    if (answer.kind === 'created') {
+      if (to.log.isLevelEnabled('debug'))
+        to.log.debug({ event: 'run.submitted', ...runFields({ runId, conversationId, principal }) }, 'taken in');
+      return { runId, isNew: true };
+    }
     if (answer.kind === 'known' && answer.body === write.fields.body)
       return { runId: answer.runId, isNew: answer.runId === runId };
     throw refusal(answer, options, write);
@@ -115,7 +121,8 @@ function refusal(
 }
 
 /** What was asked, whatever settings it met: the same request is the same run. */
-function bodyOf({ key: _key, onBusy: _onBusy, events: _events, ...asked }: SubmitOptions): string {
+function bodyOf(options: SubmitOptions): string {
+  const { key: _key, onBusy: _onBusy, events: _events, traceparent: _parent, tracestate: _state, ...asked } = options;
   return contentHash(JSON.parse(JSON.stringify(asked)));
 }
 

@@ -18,7 +18,9 @@ export function tellingModel(
     if (!isWatched()) return;
     await store
       .emit(runId, [event], fence)
-      .catch((error: unknown) => log.warn({ err: error }, 'an event could not be written'));
+      .catch((error: unknown) =>
+        log.warn({ event: 'run.event_unwritten', err: error, run_id: runId }, 'an event could not be written'),
+      );
   };
   return {
     name: model.name,

@@ -16,7 +16,11 @@ export interface ChatResponse {
   model?: string;
   finishReason: string;
   message: Record<string, unknown> & { tool_calls?: WireCall[] | null; function_call?: WireCall['function'] | null };
-  usage?: { prompt_tokens?: number; completion_tokens?: number } | null;
+  usage?: {
+    prompt_tokens?: number;
+    completion_tokens?: number;
+    prompt_tokens_details?: { cached_tokens?: number } | null;
+  } | null;
 }
 
 type Delta = ChatResponse['message'] & { tool_calls?: CallPart[] | null };

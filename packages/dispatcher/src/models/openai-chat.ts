@@ -1,5 +1,5 @@
 import OpenAI from 'openai';
-import type { AssistantMessage, Model, ModelRequest, ModelResponse } from '../model.ts';
+import type { AssistantMessage, Model, ModelRequest, ModelResponse, Usage } from '../model.ts';
 import { toolCallsOf } from '../read-calls.ts';
 import { CutResponse, readFailure } from './chat-failure.ts';
 import { joinStream, type ChatResponse } from './chat-stream.ts';
@@ -111,9 +111,18 @@ function toModelResponse({ id, model, finishReason, message, usage }: ChatRespon
   return {
     message: named,
     stop: stopOf(finishReason, named),
-    usage: { inputTokens: usage?.prompt_tokens ?? 0, outputTokens: usage?.completion_tokens ?? 0 },
+    usage: usageOf(usage),
     ...(id === undefined ? {} : { id }),
     ...(model === undefined ? {} : { model }),
+  };
+}
+
+function usageOf(usage: ChatResponse['usage']): Usage {
+  const cached = usage?.prompt_tokens_details?.cached_tokens;
+  return {
+    inputTokens: usage?.prompt_tokens ?? 0,
+    ...(cached === undefined ? {} : { cachedInputTokens: cached }),
+    outputTokens: usage?.completion_tokens ?? 0,
   };
 }
 

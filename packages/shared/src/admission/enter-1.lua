@@ -87,6 +87,7 @@ end
 local function putInLane(call)
   local length = redis.call(isNew and 'RPUSH' or 'LPUSH', laneKey(call.lane), call.text)
   abouts[call.lane] = call.about
+  beginWaiting(pool, call.about.c, call.key)
   if length == 1 then lineUp(call.lane, call.about) end
   parked[#parked + 1] = call
 end

@@ -7,7 +7,8 @@
   ARGV[3]  BullMQ's lock token of the job, which must still be ours; '' to end a run past its deadline that nobody drives
   ARGV[4]  the newest version of a record that the dispatcher understands
   Returns
-    'held', fence, fields and values, messages of the conversation before it
+    'held', fence, fields and values, messages of the conversation before it, 'submitted' | 'woken' | 'handed-over', or
+      'taken-over' with when the last hold began, and when it last wrote, ms
     'stale'        another dispatcher has the job
     'gone'         there is no such run
     'ended'
@@ -38,12 +39,18 @@ local function isEarly()
 end
 if isEarly() then return {'early'} end
 
+local holder, heldAt, aliveAt = unpack(redis.call('HMGET', key, 'holder', 'heldAt', 'aliveAt'))
 local fence = redis.call('HINCRBY', key, 'fence', 1)
-redis.call('HSET', key, 'holder', dispatcher)
+local began = 'handed-over'
+if fence == 1 then began = 'submitted' elseif holder then began = 'taken-over' elseif parked then began = 'woken' end
+redis.call('HSET', key, 'holder', dispatcher, 'heldAt', timeMs(), 'aliveAt', timeMs())
 redis.call('HSETNX', key, 'startedAt', timeMs())
 if parked then redis.call('HDEL', key, 'parkedAt') end
 redis.call('DEL', missingKey(id))
 if not cancelled then emit(id, {'{"type":"state","state":"running"}'}) end
 local before = {}
 if conversation then before = redis.call('LRANGE', tag .. ':conversation:' .. conversation .. ':messages', 0, -1) end
-return {'held', tostring(fence), redis.call('HGETALL', key), before}
+return {
+  'held', tostring(fence), redis.call('HGETALL', key), before, began,
+  tonumber(heldAt or timeMs()), tonumber(aliveAt or timeMs()),
+}

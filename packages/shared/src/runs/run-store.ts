@@ -13,9 +13,15 @@ export type Refused = 'stale' | 'gone';
 export type RunFields = Readonly<Record<string, string>>;
 
 export type Held =
-  | { kind: 'held'; fence: string; fields: RunFields; before: readonly string[] }
+  | { kind: 'held'; fence: string; fields: RunFields; before: readonly string[]; began: HoldBegin }
   | { kind: Refused | 'ended' | 'early' }
   | { kind: 'too-new'; v: string };
+
+/** Why a hold begins; `after` where the last one ended without a word. Times are Redis time. */
+export interface HoldBegin {
+  why: 'submitted' | 'woken' | 'handed-over' | 'taken-over';
+  after?: { heldAt: number; aliveAt: number };
+}
 
 /** A hold on a run: the fence that stands for it. */
 export interface RunFence {
@@ -107,7 +113,7 @@ export function createRunStore(redis: Redis, names: Names): RunStore {
   return {
     async hold(runId, dispatcher, token = '') {
       const answer = await holdScript(redis, [tag], [runId, dispatcher, token, recordVersion]);
-      return readHeld(answer as [Held['kind'], string, string[], string[]]);
+      return readHeld(answer as HeldAnswer);
     },
     async recordResponse({ runId, fence }, { turn, text, tokens, spent, events }) {
       const args = [runId, fence, turn, text, tokens, spent.key, Math.ceil(spent.ttlMs), ...texts(events)];
@@ -174,10 +180,13 @@ function readSigns([fence, cancelledAt, watchedUntil, deadlineAt]: (string | nul
   return { isCancelled: cancelledAt !== null, watchedUntil: Number(watchedUntil), deadlineAt: Number(deadlineAt) };
 }
 
-function readHeld([kind, detail, fields, before]: [Held['kind'], string, string[], string[]]): Held {
+type HeldAnswer = [Held['kind'], string, string[], string[], HoldBegin['why'], number, number];
+
+function readHeld([kind, detail, fields, before, why, heldAt, aliveAt]: HeldAnswer): Held {
   if (kind === 'too-new') return { kind, v: detail };
   if (kind !== 'held') return { kind };
-  return { kind, fence: detail, fields: fieldsOf(fields), before };
+  const began = why === 'taken-over' ? { why, after: { heldAt, aliveAt } } : { why };
+  return { kind, fence: detail, fields: fieldsOf(fields), before, began };
 }
 
 /** HGETALL as a script answers it: names and values in turn. */

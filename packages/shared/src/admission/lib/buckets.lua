@@ -8,7 +8,8 @@
     x  upstream     `<until ms> <call>` while the service behind a tool asked for patience, and after it until one call,
                     which tries alone, has come through without being asked again
 
-  Lanes whose next call waits for a bucket stand in its ring (`:lanes`); `later` says when the first of them may go.
+  Lanes whose next call waits for a bucket stand in its ring (`:lanes`); `later` says when the first of them may go, and
+  `rings` is the SET of buckets whose ring holds lanes.
   Needs `tag`, `now`, later.lua, bullmq.lua.
 ]]
 local function bucketKey(id)
@@ -113,9 +114,11 @@ local charges = {
   end,
 }
 
--- Has the first lane of a bucket's ring looked at.
+-- Has the first lane of a bucket's ring looked at. False where no lane stands there.
 local function touch(bucket)
-  if redis.call('EXISTS', ringKey(bucket)) == 1 then redis.call('ZADD', tag .. ':later', 0, bucket) end
+  if redis.call('EXISTS', ringKey(bucket)) == 0 then return false end
+  redis.call('ZADD', tag .. ':later', 0, bucket)
+  return true
 end
 
 -- The end of a flight, the one execution that equal calls wait for: all of them find the result in the cache, or the
@@ -190,8 +193,8 @@ local function refundAll(pool, call, held)
   end
 end
 
--- Gives back all that calls hold; nothing of those that hold nothing. What is tried `again` keeps its flight. A call is
--- {key, started, again}.
+-- Gives back all that calls hold. One that holds nothing may have waited to its deadline. What is tried `again` keeps its
+-- flight. A call is {key, started, again}.
 local function giveBack(pool, calls)
   local out, keys, gone = tag .. ':out:' .. pool, {}, {}
   for i, call in ipairs(calls) do keys[i] = call.key end
@@ -200,6 +203,9 @@ local function giveBack(pool, calls)
     if held[i] then
       gone[#gone + 1] = call.key
       refundAll(pool, call, held[i])
+    elseif call.started then
+      endWaiting(pool, 'i', call.key)
+      endWaiting(pool, 'b', call.key)
     end
   end
   if #gone == 0 then return end

@@ -2,6 +2,9 @@
   A lane is the line in which the waiting calls of one user, in one pool and class, that the same limits hold, stand:
     lane:<lane>        LIST of `<key> <deadline> <costs> <cache id>`, the last two may be empty
     lane:<lane>:about  JSON {p pool, c class, u user, w weight, l limits}
+    waiting:<pool>:<class>
+                       ZSET of the calls in lanes by when they came: tells how many wait, and how long. Nothing is
+                       decided by it, and one that was withdrawn by a process that died may stand there until its turn
   It stands in exactly one place: in `ready:<pool>:<class>` where only a slot is missing, or in the ring of the bucket
   that its next call waits for. Places go by start-time fair queuing (Goyal, Vin, Cheng 1996): a user's tag is where its
   last start ended on the virtual clock of the pool and class, which a start moves on by 1 / weight.
@@ -89,7 +92,9 @@ end
 local function joinRing(lane, about, obstacle)
   local ring = ringKey(obstacle.bucket)
   local start, clock, isIdle = startTag(about)
-  local first = tonumber(redis.call('ZRANGE', ring, 0, 0, 'WITHSCORES')[2] or 0)
+  local standing = redis.call('ZRANGE', ring, 0, 0, 'WITHSCORES')
+  local first = tonumber(standing[2] or 0)
+  if not standing[1] then noteRing(obstacle.bucket, true) end
   redis.call('ZADD', ring, math.ceil(first / tick) * tick + start - clock - beforeEquals(isIdle), lane)
   expireIn(ring, dayMs)
   if obstacle.at then redis.call('ZADD', tag .. ':later', 'LT', obstacle.at, obstacle.bucket) end

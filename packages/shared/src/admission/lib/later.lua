@@ -1,12 +1,18 @@
 --[[
   What a script reads once and writes once, however many calls it grants: `finish` at its end writes it.
-  Needs `tag`.
+  Needs `tag`, `now`.
 ]]
 local dayMs = 86400000
 
 -- By pool: slots, calls out, virtual clock per class, whose turn it is, and what is to be written of it.
 local pools = {}
 local expiries = {}
+
+-- By `<pool>:<class>`, of the calls in lanes: since when one waits, or false as it waits no more.
+local waitChanges = {}
+
+-- Buckets that lanes have begun to wait for, and those that none waits for any more.
+local ringChanges = {}
 
 local function poolOf(name)
   local pool = pools[name]
@@ -27,6 +33,51 @@ end
 
 local function expireIn(key, ms)
   expiries[key] = ms
+end
+
+local function waitsOf(pool, class)
+  local where = pool .. ':' .. class
+  waitChanges[where] = waitChanges[where] or {}
+  return waitChanges[where]
+end
+
+-- A call goes into a lane.
+local function beginWaiting(pool, class, call)
+  waitsOf(pool, class)[call] = now
+end
+
+-- It leaves its lane, or a worker has it although its turn has not come: its deadline has.
+local function endWaiting(pool, class, call)
+  local waits = waitsOf(pool, class)
+  if waits[call] then waits[call] = nil else waits[call] = false end
+end
+
+-- A ring that is left and joined again within one script stays listed.
+local function noteRing(bucket, isThere)
+  if ringChanges[bucket] == not isThere then ringChanges[bucket] = nil else ringChanges[bucket] = isThere end
+end
+
+local function saveWaits(where, changes)
+  local key, began, over = tag .. ':waiting:' .. where, {}, {}
+  for call, since in pairs(changes) do
+    if since then
+      began[#began + 1] = string.format('%.0f', since)
+      began[#began + 1] = call
+    else
+      over[#over + 1] = call
+    end
+  end
+  if #over > 0 then redis.call('ZREM', key, unpack(over)) end
+  if #began == 0 then return end
+  redis.call('ZADD', key, unpack(began))
+  redis.call('PEXPIRE', key, dayMs)
+end
+
+local function saveRings()
+  for bucket, isThere in pairs(ringChanges) do
+    redis.call(isThere and 'SADD' or 'SREM', tag .. ':rings', bucket)
+    if isThere then expireIn(tag .. ':rings', dayMs) end
+  end
 end
 
 -- Where the last start of each user ends, and the clock, which forgets those it has passed.
@@ -60,5 +111,7 @@ end
 
 local function finish()
   for name, pool in pairs(pools) do savePool(name, pool) end
+  for where, changes in pairs(waitChanges) do saveWaits(where, changes) end
+  saveRings()
   for key, ms in pairs(expiries) do redis.call('PEXPIRE', key, ms) end
 end

@@ -14,7 +14,7 @@ local batchTurn = 9
 -- A lane where it is found: {lane, about, place = the set it stands in, bucket = whose ring that is, if it is one}.
 local function leavePlace(found)
   redis.call('ZREM', found.place, found.lane)
-  if found.bucket then touch(found.bucket) end
+  if found.bucket and not touch(found.bucket) then noteRing(found.bucket, false) end
 end
 
 local function hasRoom(pool)
@@ -23,6 +23,7 @@ end
 
 -- False when the job waits no more: it was withdrawn, or has come to a worker at its deadline.
 local function grant(about, call, bucket)
+  endWaiting(about.p, about.c, call.key)
   if call.deadline <= now or not promote(about.p, call.key) then return false end
   takeUp(about, call)
   local why = bucket and ',"bucket":"' .. bucket .. '"' or ''
@@ -73,6 +74,7 @@ local function tryLane(lane, place, bucket, before)
   local call = parseCall(texts[1])
   local met = obstacleOf(about, call, bucket)
   if met and met.refuse then
+    endWaiting(about.p, about.c, call.key)
     if promote(about.p, call.key) then refuse(about.p, call, met) end
     moveUp(found, texts, 1)
   elseif met then

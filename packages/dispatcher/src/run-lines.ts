@@ -1,0 +1,64 @@
+import type { LogEvent } from '@callyard/shared/log-names';
+import type { Principal } from '@callyard/shared/principal';
+import { hashOfUser } from '@callyard/shared/telemetry-span';
+import type { Logger } from 'pino';
+import type { HeldRun } from './durable/hold.ts';
+import { HoldEnd } from './run-over.ts';
+import type { RunEnd } from './run-record.ts';
+
+/** What every line about a run says of it. */
+interface AboutRun {
+  runId: string;
+  conversationId?: string | undefined;
+  principal: Principal;
+}
+
+export const runFields = ({ runId, conversationId, principal }: AboutRun) => ({
+  run_id: runId,
+  conversation_id: conversationId,
+  user_hash: hashOfUser(principal),
+});
+
+/** Tells when a run begins to be driven, and how that ends; `hold` is that of a durable one. */
+export async function logDrive(
+  log: Logger,
+  run: AboutRun,
+  drive: () => Promise<RunEnd>,
+  hold?: Pick<HeldRun, 'fence' | 'began'>,
+): Promise<RunEnd> {
+  const isChatty = log.isLevelEnabled('debug');
+  const isTakenOver = hold?.began.why === 'taken-over';
+  if (isTakenOver || isChatty) logBegin(log, run, isTakenOver, hold);
+  try {
+    const end = await drive();
+    if (isChatty || end.state !== 'completed') logEnd(log, run, end);
+    return end;
+  } catch (error) {
+    if (error instanceof HoldEnd) logLeft(log, run, error);
+    throw error;
+  }
+}
+
+function logBegin(log: Logger, run: AboutRun, isTakenOver: boolean, hold: Parameters<typeof logDrive>[3]): void {
+  const line = { ...runFields(run), hold: hold?.fence, began: hold?.began.why };
+  if (isTakenOver) log.warn({ event: 'run.taken_over', ...line }, 'the dispatcher of a run is gone; it goes on here');
+  else log.debug({ event: 'run.started', ...line }, 'a run goes on here');
+}
+
+/** A run that ends as it was to is told at `debug` only. */
+function logEnd(log: Logger, run: AboutRun, { state, stop, error: reason }: RunEnd): void {
+  const line = { event: 'run.ended', ...runFields(run), state, stop, reason };
+  log[state === 'completed' ? 'debug' : 'info'](line, 'a run has ended');
+}
+
+const left = {
+  parked: { event: 'run.parked', level: 'debug', text: 'a run waits for its calls' },
+  'handed-over': { event: 'run.handed_over', level: 'info', text: 'a run is left to another dispatcher' },
+  stale: { event: 'run.stale', level: 'info', text: 'another dispatcher has the run' },
+  gone: { event: 'run.stale', level: 'info', text: 'the record of the run is no more' },
+} as const satisfies Record<HoldEnd['why'], { event: LogEvent; level: 'debug' | 'info'; text: string }>;
+
+function logLeft(log: Logger, run: AboutRun, { why }: HoldEnd): void {
+  const { event, level, text } = left[why];
+  if (log.isLevelEnabled(level)) log[level]({ event, ...runFields(run) }, text);
+}

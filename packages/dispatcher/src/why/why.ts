@@ -1,0 +1,164 @@
+import { createApprovalRequests, type Approval } from '@callyard/shared/approvals';
+import { argumentsIn } from '@callyard/shared/arguments';
+import { runIdOf, runIdPattern, type Outcome } from '@callyard/shared/call';
+import { readCatalog, type LivePool } from '@callyard/shared/catalog';
+import { deadLetterTtlMs } from '@callyard/shared/dead-jobs';
+import { readRetries } from '@callyard/shared/dead-retries';
+import { createRedactor, type Redactor } from '@callyard/shared/redact';
+import type { RunFields } from '@callyard/shared/runs/run-store';
+import { traceIdIn } from '@callyard/shared/telemetry-context';
+import { findJob, type StandingJob } from '@callyard/shared/standing-job';
+import type { Connected } from '../connect.ts';
+import { readResponse } from '../durable/durable-record.ts';
+import type { RunSpec } from '../durable/run-spec.ts';
+import type { ToolCall } from '../model.ts';
+import { toolCallsOf } from '../read-calls.ts';
+import { endOf } from './end.ts';
+import { nearestKey, placeIn } from './keys.ts';
+import { nowOf } from './now.ts';
+import { storyOfRun } from './run.ts';
+import type { CallStory, Why } from './story.ts';
+
+export interface WhyOptions {
+  /** also arguments and result, redacted as logs are */
+  content?: boolean;
+}
+
+/** Tells the life of a call by its key, or the calls of a durable run by its id. Reads, and changes nothing. */
+export async function why(key: string, { content = false }: WhyOptions, to: Connected): Promise<Why> {
+  if (runIdPattern.test(key)) return storyOfRun(key, to);
+  if (!placeIn(key)) {
+    const nearest = nearestKey(key);
+    return { kind: 'malformed', key, ...(nearest === undefined ? {} : { nearest }) };
+  }
+  const found = await read(key, to);
+  return storyOf(found, content, to);
+}
+
+/** Everything Redis has of a call. */
+export interface Found {
+  key: string;
+  job: StandingJob | undefined;
+  outcome: Outcome | undefined;
+  keptMs: number;
+  approval: Approval | undefined;
+  /** of its durable run */
+  run: RunFields | undefined;
+  /** as the model proposed it in a durable run */
+  proposed: ToolCall | undefined;
+  pools: readonly LivePool[];
+}
+
+/** The job before the outcome: a worker writes the outcome first, and then its job goes. */
+async function read(key: string, { redis, names, ledger, store }: Connected): Promise<Found> {
+  const run = await store.read(runIdOf(key));
+  const job = await findJob(redis, names, key);
+  const [outcome] = await ledger.read([key]);
+  const keptMs = await redis.pttl(names.outcome(key));
+  const approval = await createApprovalRequests(redis, names).read(key);
+  return {
+    key,
+    job,
+    outcome,
+    keptMs,
+    approval,
+    run,
+    proposed: proposedIn(run, key),
+    pools: await readCatalog(redis, names),
+  };
+}
+
+function proposedIn(run: RunFields | undefined, key: string): ToolCall | undefined {
+  const { turn = 0, index = 0 } = placeIn(key) ?? {};
+  const response = run?.[`r:${turn}`];
+  return response === undefined ? undefined : toolCallsOf(readResponse(response).response.message)[index];
+}
+
+async function storyOf(found: Found, withContent: boolean, to: Connected): Promise<Why> {
+  const { key, job, outcome, proposed, approval, run } = found;
+  if (!job && !outcome && !proposed) {
+    return { kind: 'gone', key, keptMs: to.config.ledgerTtlMs, deadKeptMs: deadLetterTtlMs };
+  }
+  const redact = createRedactor({ keys: to.config.redactKeys });
+  const end = endOf(found, to.clock.now(), redact);
+  const traceId = outcome?.traceId ?? traceIdIn(job?.carrier) ?? run?.traceId;
+  return {
+    kind: 'call',
+    key,
+    runId: runIdOf(key),
+    tool: outcome?.tool ?? job?.envelope.tool ?? { name: proposed?.function.name ?? '', version: '' },
+    ...whoseIs(found),
+    ...(await retriesOf(found, to)),
+    ...timesOf(found),
+    ...poolOf(found),
+    ...approvalOf(approval),
+    ...(end ? { end } : { now: await nowOf(found, to) }),
+    ...(traceId === undefined ? {} : { traceId }),
+    ...(withContent ? { content: contentOf(found, redact) } : {}),
+  };
+}
+
+function whoseIs({ job, outcome, run, proposed }: Found) {
+  const { owner, principal, conversationId, class: ofClass, replyTo } = job?.envelope ?? {};
+  const spec = run && (JSON.parse(run.spec ?? '{}') as Partial<RunSpec>);
+  return present({
+    providerId: (outcome ?? job?.envelope)?.call.id ?? proposed?.id,
+    owner: owner ?? run?.owner,
+    userId: (principal ?? spec?.principal)?.userId,
+    conversationId: conversationId ?? spec?.conversationId,
+    class: ofClass ?? spec?.class,
+    dispatcher: replyTo ?? run?.holder,
+  });
+}
+
+function timesOf({ job, outcome, run }: Found) {
+  const known = outcome ?? job;
+  const deadline = job?.envelope.deadlineAt ?? (run && Number(run.deadlineAt));
+  return {
+    waits: known?.waits ?? [],
+    attempts: known?.attempts ?? 0,
+    failedAttempts: known?.failedAttempts ?? [],
+    lost: known?.lost ?? 0,
+    ...present({
+      enqueuedAt: outcome?.enqueuedAt ?? job?.envelope.enqueuedAt,
+      deadlineAt: deadline,
+      worker: known?.worker,
+    }),
+  };
+}
+
+function poolOf({ job, pools }: Found): Pick<CallStory, 'pool'> {
+  if (!job) return {};
+  const { workers = [] } = pools.find(({ pool }) => pool === job.pool) ?? {};
+  const slots = workers.reduce((sum, worker) => sum + worker.slots, 0);
+  return { pool: { id: job.pool, workers: workers.length, slots } };
+}
+
+function approvalOf(approval: Approval | undefined): Pick<CallStory, 'approval'> {
+  if (!approval) return {};
+  const { askedAt, dueAt, requires, decision } = approval;
+  return { approval: { askedAt, dueAt, requires, ...(decision ? { decision } : {}) } };
+}
+
+/** Of a retry whose job is gone, its key still tells of what it is one. */
+async function retriesOf({ key, job }: Found, to: Connected): Promise<Pick<CallStory, 'replayOf' | 'retry'>> {
+  const [last] = await readRetries([{ key }], to.clock.now(), to);
+  const original = /^(.+)~\d+$/.exec(key)?.[1];
+  const replayOf = job?.envelope.replayOf ?? original;
+  const retry = last && { key: last.mark.key, state: last.state, ...(last.code ? { code: last.code } : {}) };
+  return { ...present({ replayOf }), ...(retry ? { retry } : {}) };
+}
+
+function contentOf({ job, outcome, proposed }: Found, redact: Redactor): NonNullable<CallStory['content']> {
+  const text = job?.envelope.call.arguments ?? proposed?.function.arguments;
+  return {
+    ...(text === undefined ? {} : { arguments: redact(argumentsIn(text)) }),
+    ...(outcome?.value === undefined ? {} : { result: redact(outcome.value) }),
+  };
+}
+
+/** Without the fields that are not known. */
+function present<T extends Record<string, unknown>>(fields: T): { [K in keyof T]?: NonNullable<T[K]> } {
+  const known = Object.entries(fields).filter(([, value]) => value !== undefined && value !== '');
+  return Object.fromEntries(known) as { [K in keyof T]?: NonNullable<T[K]> };
+}

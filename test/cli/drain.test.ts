@@ -1,0 +1,114 @@
+import { describe, expect, it } from 'vitest';
+import { createControl } from '@callyard/shared/control';
+import { drainWorker } from '@callyard/shared/drain';
+import { createFleetReader } from '@callyard/shared/fleet';
+import { defineTool, Type } from '@callyard/worker';
+import { callyard } from '../support/callyard-command.ts';
+import { principal, setup, toolCall } from '../support/setup.ts';
+import { ended, workerProcesses } from '../support/worker-process.ts';
+
+const nothing = defineTool({
+  name: 'nothing',
+  version: '1.0.0',
+  description: 'Does nothing',
+  parameters: Type.Object({}),
+  handler: () => 0,
+});
+
+async function yardWithWorkers(settings: Record<string, string> = {}) {
+  const yard = await setup();
+  const [first, second] = await workerProcesses(yard, 2, { CALLYARD_CONCURRENCY: '2', ...settings });
+  if (!first || !second) throw new Error('two workers are needed');
+  const dispatcher = await yard.dispatcher();
+  await dispatcher.waitForTools(['nap']);
+  const fleet = createFleetReader(yard.redis, yard.names);
+  const active = async (id: string) => {
+    const { pools } = await fleet.read(0);
+    return pools.flatMap(({ workers }) => workers).find((worker) => worker.id === id)?.active;
+  };
+  const drain = (...args: string[]) => callyard(['drain', ...args], { CALLYARD_PREFIX: yard.prefix });
+  return { yard, first, second, dispatcher, active, drain };
+}
+
+describe('callyard drain', () => {
+  it('a worker that is drained hands back what does not end in its grace, and exits with 0', async () => {
+    const yard = await setup();
+    const [first] = await workerProcesses(yard, 1, { CALLYARD_CONCURRENCY: '2' });
+    if (!first) throw new Error('no worker');
+    const dispatcher = await yard.dispatcher();
+    await dispatcher.waitForTools(['long_nap_first']);
+    const asked = dispatcher.execute([toolCall('long_nap_first'), toolCall('long_nap_first')], { principal });
+    const fleet = createFleetReader(yard.redis, yard.names);
+    await expect.poll(async () => (await fleet.read(0)).pools[0]?.active, { timeout: 5_000 }).toBe(2);
+    const [second] = await workerProcesses(yard, 1);
+    const { code, stdout } = await callyard(['drain', first.id, '--json'], { CALLYARD_PREFIX: yard.prefix });
+    const calls = { handedBack: 2 };
+    expect({ code, ...JSON.parse(stdout) }).toEqual({ code: 0, worker: first.id, isGone: true, calls });
+    expect(await ended(first)).toBe(0);
+    const { outcomes } = await asked;
+    const told = outcomes.map(({ status, lost, worker, value }) => ({ status, lost, worker, value }));
+    const there = { status: 'completed', lost: 0, worker: second?.id, value: { pid: second?.pid } };
+    expect(told).toEqual([there, there]);
+  });
+
+  it('calls that end within the grace end where they run', async () => {
+    const { first, second, dispatcher, active, drain, yard } = await yardWithWorkers({
+      CALLYARD_SHUTDOWN_GRACE_MS: '20000',
+    });
+    const asked = dispatcher.execute(
+      [toolCall('nap', { ms: 3_000 }), toolCall('nap', { ms: 3_000 }), toolCall('nap', { ms: 3_000 })],
+      { principal },
+    );
+    await expect.poll(async () => ((await active(first.id)) ?? 0) + ((await active(second.id)) ?? 0)).toBe(3);
+    const busy = (await active(first.id)) === 2 ? first : second;
+    const { code, stdout } = await drain(busy.id.slice(0, -1));
+    expect(stdout).toBe(
+      `${busy.id} holds 2 calls; it is told to stop\n${busy.id} is gone. Of its calls: 2 completed.\n`,
+    );
+    expect(code).toBe(0);
+    expect((await asked).outcomes.map(({ status }) => status)).toEqual(['completed', 'completed', 'completed']);
+    expect(yard.logged.filter(({ event }) => event === 'call.lost')).toEqual([]);
+  });
+
+  it.each([
+    ['the beginning of several ids', (id: string) => id.slice(0, 2), /^callyard: \S+ is the beginning of 2 workers: /],
+    [
+      'an id nobody has',
+      (id: string) => `${id.slice(0, -1)}!`,
+      /^callyard: no live worker is called .*; did you mean /,
+    ],
+  ])('%s drains nobody', async (_, wanted, message) => {
+    const { first, active, drain } = await yardWithWorkers();
+    const { code, stderr } = await drain(wanted(first.id));
+    expect(code).toBe(2);
+    expect(stderr).toMatch(message);
+    expect(await active(first.id)).toBe(0);
+  });
+
+  it('a worker that heard nothing is told again, and one that does not stop in time is told of', async () => {
+    const { yard, first, active } = await yardWithWorkers();
+    const { redis, names } = yard;
+    const { pools } = await createFleetReader(redis, names).read(0);
+    const options = { redis, names, worker: { id: first.id, pool: pools[0]?.pool ?? '' }, by: 'mia' };
+    const deaf = { drain: () => Promise.resolve() };
+    expect(await drainWorker({ ...options, control: deaf, timeoutMs: 300 })).toEqual({ isGone: false, calls: {} });
+    expect(await active(first.id)).toBe(0);
+    const real = createControl(redis, names);
+    let lost = 2;
+    const lossy = { drain: (id: string, by: string) => (lost-- > 0 ? Promise.resolve() : real.drain(id, by)) };
+    expect(await drainWorker({ ...options, control: lossy, timeoutMs: 10_000 })).toEqual({ isGone: true, calls: {} });
+    expect(await ended(first)).toBe(0);
+  });
+
+  it('who had a worker stop stands in its audit stream, once', async () => {
+    const yard = await setup();
+    const worker = await yard.worker([nothing]);
+    const other = await yard.worker([nothing]);
+    const control = createControl(yard.redis, yard.names);
+    await Promise.all([control.drain(worker.id, 'mia'), control.drain(worker.id, 'max')]);
+    expect(await worker.stopped).toBe('closed');
+    const told = yard.logged.filter(({ event }) => event === 'worker.drain');
+    expect(told).toMatchObject([{ audit: true, decision: 'done', by: 'mia', worker: worker.id }]);
+    expect(await other.isReady()).toBe(true);
+  });
+});

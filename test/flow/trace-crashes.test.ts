@@ -1,0 +1,247 @@
+import { describe, expect, it } from 'vitest';
+import { scriptedModel } from '@callyard/dispatcher';
+import { all, atOnce } from '../support/dead.ts';
+import { asksOf } from '../support/played-model.ts';
+import { principal, proposes, says, toolCall } from '../support/setup.ts';
+import { watchStarts } from '../support/starts.ts';
+import { expectTree, kill, spansOf, traceThisFile, tracedYard } from '../support/traced-yard.ts';
+import { waitIn } from '../support/trace-notation.ts';
+import { ended } from '../support/worker-process.ts';
+import type { ServingProcess } from '../../packages/cli/src/processes.ts';
+
+traceThisFile();
+
+const { owner } = principal;
+type Yard = Awaited<ReturnType<typeof tracedYard>>;
+
+/** Resolves with the dispatcher that drives a run. */
+async function holderOf({ dispatcher, driving }: Yard, runId: string): Promise<ServingProcess> {
+  const { holder } = await dispatcher.show(runId, { owner });
+  return driving.find(({ id }) => id === holder) as ServingProcess;
+}
+
+/** Resolves when a span of that name has come: what is killed before has told of nothing. */
+async function told(traceId: string, name: string): Promise<void> {
+  const isTold = () => spansOf(traceId).some((span) => span.name === name);
+  await expect.poll(isTold, { timeout: 10_000 }).toBe(true);
+}
+
+describe('the trace of a call whose worker is killed', () => {
+  it('says at the next pick-up that one was lost, and for how long nothing is known', async () => {
+    const traced = await tracedYard();
+    const { yard, serving, submit, dispatcher, startWorkers } = traced;
+    const starts = await watchStarts(yard);
+    const { runId, traceId } = await submit(proposes(toolCall('long_nap_first')), says('Done.'));
+    await starts.reach(1);
+    starts.stop();
+    await told(traceId, 'send calls');
+    await startWorkers(1);
+    await kill(serving[0] as ServingProcess);
+    const run = await dispatcher.wait(runId, { owner });
+    const spans = await expectTree(traced, traceId, [
+      'submit run',
+      '  invoke_agent callyard hold=1 submitted ended completed',
+      '    chat played',
+      '    send calls long_nap_first ~ chat played',
+      '      process calls long_nap_first #1 completed wait:lost',
+      '        execute_tool long_nap_first',
+      '    gather calls 1 calls',
+      '    chat played',
+    ]);
+    const process = spans.find(({ name }) => name === 'process calls');
+    expect(process?.attributes).toMatchObject({ 'callyard.lost': 1, 'callyard.wait.reason': 'lost' });
+    expect(waitIn(spans, 'lost')?.['callyard.wait.ms']).toBeGreaterThan(500);
+    expect(run.outcomes[0]).toMatchObject({
+      lost: 1,
+      waits: expect.arrayContaining([{ reason: 'lost', ms: expect.any(Number) }]),
+    });
+  });
+});
+
+describe('the trace of a run whose dispatcher is killed', () => {
+  it('while calls run has no orphans: the next one tells of its hold, and for how long nobody drove the run', async () => {
+    const traced = await tracedYard({ dispatchers: 2 });
+    const { submit, dispatcher } = traced;
+    const starts = await watchStarts(traced.yard);
+    const { runId, traceId } = await submit(proposes(toolCall('nap', { ms: 4_000 })), says('Done.'));
+    await starts.reach(1);
+    starts.stop();
+    await told(traceId, 'send calls');
+    await kill(await holderOf(traced, runId));
+    await dispatcher.wait(runId, { owner });
+    const spans = await expectTree(traced, traceId, [
+      'submit run',
+      '  invoke_agent callyard hold=1 lost !lost',
+      '    chat played',
+      '    send calls nap ~ chat played',
+      '      process calls nap #1 completed',
+      '        execute_tool nap',
+      '  invoke_agent callyard hold=2 taken-over ended completed',
+      '    send calls nap ~ chat played',
+      '    gather calls 1 calls',
+      '    chat played',
+    ]);
+    const [, second] = spans.filter(({ name }) => name.startsWith('invoke')).toSorted((a, b) => a.startMs - b.startMs);
+    expect(second?.attributes['callyard.hold.gap.ms']).toBeGreaterThan(500);
+  });
+
+  it('or stopped for long, tells of its hold once: who took over has told', async () => {
+    const traced = await tracedYard({ dispatchers: 2 });
+    const { submit, dispatcher } = traced;
+    const starts = await watchStarts(traced.yard);
+    const { runId, traceId } = await submit(proposes(toolCall('nap', { ms: 4_000 })), says('Done.'));
+    await starts.reach(1);
+    starts.stop();
+    await told(traceId, 'send calls');
+    const { process: holder } = await holderOf(traced, runId);
+    holder.kill('SIGSTOP');
+    expect(await dispatcher.wait(runId, { owner })).toMatchObject({ state: 'completed', holds: 2 });
+    holder.kill('SIGCONT');
+    await expectTree(traced, traceId, [
+      'submit run',
+      '  invoke_agent callyard hold=1 lost !lost',
+      '    chat played',
+      '    send calls nap ~ chat played',
+      '      process calls nap #1 completed',
+      '        execute_tool nap',
+      '    gather calls 1 calls 1 missing',
+      '  invoke_agent callyard hold=2 taken-over ended completed',
+      '    send calls nap ~ chat played',
+      '    gather calls 1 calls',
+      '    chat played',
+    ]);
+  });
+
+  it('while it asks shows the question of the next one alone', async () => {
+    const traced = await tracedYard({ dispatchers: 2 });
+    const { submit, dispatcher } = traced;
+    const { runId, traceId } = await submit({ ...says('Done.'), hangs: 1 });
+    await expect.poll(() => asksOf(traced.yard, runId)).toEqual([1]);
+    await kill(await holderOf(traced, runId));
+    await dispatcher.wait(runId, { owner });
+    await expectTree(traced, traceId, [
+      'submit run',
+      '  invoke_agent callyard hold=1 lost !lost',
+      '  invoke_agent callyard hold=2 taken-over ended completed',
+      '    chat played',
+    ]);
+  });
+
+  it('and stopped instead has a hold that was handed over', async () => {
+    const traced = await tracedYard({ dispatchers: 2 });
+    const { submit, dispatcher } = traced;
+    const { runId, traceId } = await submit({ ...says('Done.'), hangs: 1 });
+    await expect.poll(() => asksOf(traced.yard, runId)).toEqual([1]);
+    (await holderOf(traced, runId)).process.kill('SIGTERM');
+    await dispatcher.wait(runId, { owner });
+    await expectTree(traced, traceId, [
+      'submit run',
+      '  invoke_agent callyard hold=1 submitted handed-over',
+      '    chat played',
+      '  invoke_agent callyard hold=2 handed-over ended completed',
+      '    chat played',
+    ]);
+  });
+});
+
+describe('the trace of a run that is put away', () => {
+  it('has a hold that was parked, and one that woke', async () => {
+    const traced = await tracedYard({ settings: { CALLYARD_PARK_AFTER_MS: '100' } });
+    const { submit, dispatcher } = traced;
+    const { runId, traceId } = await submit(proposes(toolCall('nap', { ms: 600 })), says('Done.'));
+    expect(await dispatcher.wait(runId, { owner })).toMatchObject({ state: 'completed', holds: 2 });
+    await expectTree(traced, traceId, [
+      'submit run',
+      '  invoke_agent callyard hold=1 submitted parked',
+      '    chat played',
+      '    send calls nap ~ chat played',
+      '      process calls nap #1 completed',
+      '        execute_tool nap',
+      '    gather calls 1 calls 1 missing',
+      '  invoke_agent callyard hold=2 woken ended completed',
+      '    chat played',
+    ]);
+  });
+});
+
+describe('the trace of a dead letter that is retried', () => {
+  it('is a new one, linked to that of the call', async () => {
+    const traced = await tracedYard();
+    const { yard, submit, dispatcher } = traced;
+    const { runId, traceId } = await submit(proposes(toolCall('brittle')), says('Done.'));
+    await dispatcher.wait(runId, { owner });
+    await yard.redis.set(`${yard.names.tag}:mended`, '1');
+    const [retried] = await all(dispatcher.deadLetters.retry({ all: true }, atOnce));
+    if (!retried || 'skipped' in retried) throw new Error('nothing was retried');
+    const outcome = await retried.outcome();
+    expect(outcome.traceId).not.toBe(traceId);
+    const failed = await expectTree(traced, traceId, [
+      'submit run',
+      '  invoke_agent callyard hold=1 submitted ended completed',
+      '    chat played',
+      '    send calls brittle ~ chat played',
+      '      process calls brittle #1 failed !tool_error',
+      '        execute_tool brittle !tool_error',
+      '    gather calls 1 calls',
+      '    chat played',
+    ]);
+    const replay = await expectTree(traced, outcome.traceId ?? '', [
+      'send calls brittle ~ send calls',
+      '  process calls brittle #1 completed',
+      '    execute_tool brittle',
+    ]);
+    const sent = failed.find(({ name }) => name === 'send calls');
+    expect(replay.find(({ name }) => name === 'send calls')?.links).toEqual([{ traceId, spanId: sent?.spanId }]);
+  });
+});
+
+describe('the trace of a call that nobody serves', () => {
+  it('says how long it waited for a worker, where its pool had none when it was enqueued', async () => {
+    const traced = await tracedYard({ settings: { CALLYARD_HEARTBEAT_MS: '1000' } });
+    const { yard, serving, submit, dispatcher, startWorkers } = traced;
+    await kill(serving[0] as ServingProcess); // which the catalog lists for two more seconds
+    const { runId, traceId } = await submit(proposes(toolCall('nap', { ms: 1 })), says('Done.'));
+    await told(traceId, 'send calls');
+    await expect.poll(() => yard.redis.zcount(yard.names.workers, Date.now(), '+inf')).toBe(0);
+    await startWorkers(1);
+    const { outcomes } = await dispatcher.wait(runId, { owner });
+    const spans = await expectTree(traced, traceId, [
+      'submit run',
+      '  invoke_agent callyard hold=1 submitted ended completed',
+      '    chat played',
+      '    send calls nap ~ chat played',
+      '      process calls nap #1 completed wait:no_worker',
+      '        execute_tool nap',
+      '    gather calls 1 calls',
+      '    chat played',
+    ]);
+    expect(waitIn(spans, 'no_worker')?.['callyard.wait.ms']).toBeGreaterThan(500);
+    expect(outcomes[0]?.waits).toMatchObject([{ reason: 'no_worker' }, { reason: 'queue' }]);
+  });
+
+  it('says so where it is sent, too, if it could not be enqueued', async () => {
+    const traced = await tracedYard({ dispatchers: 0 });
+    const { serving, dispatcher, startWorkers, stop } = traced;
+    const [worker] = serving as [ServingProcess];
+    const model = scriptedModel(async ({ turn }) => {
+      if (turn > 0) return says('Done.');
+      worker.process.kill('SIGTERM');
+      await ended(worker);
+      return proposes(toolCall('nap', { ms: 1 }));
+    });
+    const running = dispatcher.run({ messages: [{ role: 'user', content: 'Sleep.' }], principal, model });
+    await ended(worker);
+    await startWorkers(1);
+    const { traceId, outcomes } = await running;
+    expect(outcomes[0]?.waits).toMatchObject([{ reason: 'no_worker' }, { reason: 'queue' }]);
+    await expectTree({ stop }, traceId ?? '', [
+      'invoke_agent callyard completed',
+      '  chat scripted',
+      '  send calls nap wait:no_worker ~ chat scripted',
+      '    process calls nap #1 completed wait:no_worker',
+      '      execute_tool nap',
+      '  gather calls 1 calls',
+      '  chat scripted',
+    ]);
+  });
+});
