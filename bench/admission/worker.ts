@@ -5,4 +5,4 @@ import { serve } from '../../packages/cli/src/serve.ts';
 import { countingTools, work } from './tools.ts';
 
 const config = loadConfig('worker');
-await serve(config, [work, ...countingTools(new Redis(config.redisUrl), config.prefix)]);
+await serve({ ...config, metricsPort: 0 }, [work, ...countingTools(new Redis(config.redisUrl), config.prefix)]);

@@ -22,4 +22,4 @@ const hold = defineTool({
     }),
 });
 
-await serve(loadConfig('worker'), [hold]);
+await serve({ ...loadConfig('worker'), metricsPort: 0 }, [hold]);

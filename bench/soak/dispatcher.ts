@@ -23,4 +23,4 @@ const model = scriptedModel(
   },
   { name: modelName },
 );
-await serveRuns(config, [model]);
+await serveRuns({ ...config, metricsPort: 0 }, [model]);

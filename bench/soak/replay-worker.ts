@@ -15,4 +15,4 @@ const tools = echoTools(cases).map((tool) => ({
     return args;
   },
 }));
-await serve(loadConfig('worker'), tools);
+await serve({ ...loadConfig('worker'), metricsPort: 0 }, tools);

@@ -24,7 +24,7 @@ async function takeEffect(place: object, { idempotencyKey, signal }: ToolContext
 }
 
 const base = { version: '1.0.0', description: 'Takes effect', parameters: Place, handler: takeEffect };
-await serve(config, [
+await serve({ ...config, metricsPort: 0 }, [
   defineTool({ ...base, name: 'effect', policy: { maxLost: 20 } }),
   defineTool({ ...base, name: 'effect_once', policy: { effects: 'at-most-once' } }),
 ]);

@@ -73,6 +73,20 @@ describe('a run that waits long for its calls', () => {
     expect(await dispatcher.wait(runId, { owner })).toMatchObject({ state: 'completed', holds: 3 });
   });
 
+  it('is held on to while nobody serves a call of it: the model is told that in time', async () => {
+    const yard = await setup();
+    const worker = await yard.worker([gated().tool]);
+    const model = playedModel(yard.redis, yard.names);
+    const dispatcher = await yard.dispatcher({ model, parkAfterMs: 800, unservedMs: 2_000 });
+    const messages = play(proposes(call(0)), says('Done.'));
+    const { runId } = await dispatcher.submit({ messages, principal, timeoutMs: 8_000 });
+    await expect.poll(() => yard.redis.llen(`${yard.names.tag}:calls-${worker.pool}:active`)).toBe(1);
+    await worker.close();
+    const run = await dispatcher.wait(runId, { owner });
+    expect(run).toMatchObject({ state: 'completed', holds: 1 });
+    expect(run.outcomes).toMatchObject([{ status: 'refused', error: { code: 'tool_unavailable' } }]);
+  });
+
   it('is ended at its deadline, though its workers are gone', async () => {
     const { worker, dispatcher, runId } = await parkedRun([call(0)], { timeoutMs: 1_000 });
     await worker.close();

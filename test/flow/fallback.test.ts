@@ -134,7 +134,7 @@ describe('a fallback', () => {
     expect(outcome).toMatchObject({ status: 'failed', error: { code: 'tool_error', message: 'the service is down' } });
     expect(outcome?.degraded).toBeUndefined();
     await expect.poll(() => yard.redis.zcard(yard.names.failed(worker.pool))).toBe(1);
-    expect(yard.logged.find(({ event }) => event === 'fallback.failed')).toMatchObject({ message: 'no guess either' });
+    expect(yard.logged.find(({ event }) => event === 'fallback.failed')).toMatchObject({ code: 'tool_error' });
   });
 
   it('that is too slow leaves the error as it was', async () => {

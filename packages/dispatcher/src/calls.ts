@@ -95,7 +95,8 @@ export class Calls {
   /** The calls of a run that are under way; undefined while one of them has no worker that could run it. */
   underway(runId: string): string[] | undefined {
     const sent = [...this.#underway].filter(({ envelope }) => envelope.runId === runId);
-    if (sent.some(({ pool, isPlacing }) => pool === undefined || isPlacing)) return undefined;
+    const isUnserved = ({ pool, unservedSince }: SentCall) => pool === undefined || unservedSince !== undefined;
+    if (sent.some((one) => one.isPlacing || isUnserved(one))) return undefined;
     return sent.map(({ envelope }) => envelope.key);
   }
 

@@ -8,4 +8,4 @@ const [file = '', toolsFile] = process.argv.slice(2);
 const config = loadConfig('worker');
 const { cases } = await readCases(file);
 const tools = [...echoTools(cases), ...(toolsFile === undefined ? [] : recordedTools(toolsFile, cases))];
-await serve(config, tools);
+await serve({ ...config, metricsPort: 0 }, tools);
