@@ -1,5 +1,6 @@
-import { isSpanContextValid, trace } from '@opentelemetry/api';
+import { context } from '@opentelemetry/api';
 import { pino, stdSerializers, stdTimeFunctions, type DestinationStream, type Logger } from 'pino';
+import { spanContextOf } from './telemetry-context.ts';
 
 export interface LogOptions {
   /** the process, as it stands in every line */
@@ -25,12 +26,12 @@ export function createLogger({ name, level = 'info', destination }: LogOptions):
 
 /** The names of OpenTelemetry's log data model for JSON, by which log and trace find each other. */
 export function traceFields(): Record<string, string> {
-  const context = trace.getActiveSpan()?.spanContext();
-  if (!context || !isSpanContextValid(context)) return {};
+  const active = spanContextOf(context.active());
+  if (!active) return {};
   return {
-    trace_id: context.traceId,
-    span_id: context.spanId,
-    trace_flags: context.traceFlags.toString(16).padStart(2, '0'),
+    trace_id: active.traceId,
+    span_id: active.spanId,
+    trace_flags: active.traceFlags.toString(16).padStart(2, '0'),
   };
 }
 

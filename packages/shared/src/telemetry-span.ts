@@ -2,7 +2,6 @@ import { createHmac } from 'node:crypto';
 import {
   context,
   INVALID_SPAN_CONTEXT,
-  isSpanContextValid,
   SpanStatusCode,
   trace,
   TraceFlags,
@@ -12,6 +11,7 @@ import {
   type SpanKind,
 } from '@opentelemetry/api';
 import type { Principal } from './principal.ts';
+import { spanContextOf } from './telemetry-context.ts';
 import type { Attribute } from './telemetry-names.ts';
 
 const tracer = trace.getTracer('callyard');
@@ -41,8 +41,7 @@ export type Facts = Partial<Record<Attribute, string | number | boolean | string
 
 /** The trace that is going on, sampled or not; undefined without an SDK. */
 export function activeTraceId(): string | undefined {
-  const spanContext = trace.getActiveSpan()?.spanContext();
-  return spanContext && isSpanContextValid(spanContext) ? spanContext.traceId : undefined;
+  return spanContextOf(context.active())?.traceId;
 }
 
 /** A bit among the flags, which are a number. */
@@ -53,9 +52,8 @@ const sampled: number = TraceFlags.SAMPLED;
  * follows it, so the two spans of a call (15 µs of the worker's time with a sampler that says no) need not be made.
  */
 export function isUnsampled(at: Context): boolean {
-  const spanContext = trace.getSpanContext(at);
-  if (!spanContext || !isSpanContextValid(spanContext)) return false;
-  return (spanContext.traceFlags & sampled) === 0;
+  const spanContext = spanContextOf(at);
+  return spanContext !== undefined && (spanContext.traceFlags & sampled) === 0;
 }
 
 /** Takes what is said of it and keeps nothing. */
@@ -95,7 +93,8 @@ export async function inSpan<T>(
   options: SpanOptions = {},
 ): Promise<T> {
   const { parent = context.active() } = options;
-  if (isUnsampled(parent)) return context.with(parent, work, undefined, unrecorded);
+  if (isUnsampled(parent))
+    return parent === context.active() ? work(unrecorded) : context.with(parent, work, undefined, unrecorded);
   const span = startSpan(name, kind, facts, options);
   try {
     return await context.with(trace.setSpan(parent, span), work, undefined, span);
