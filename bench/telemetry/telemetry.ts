@@ -2,6 +2,7 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { environmentWith } from '@callyard/shared/config';
+import { Redis } from 'ioredis';
 import { percentile } from '../../packages/cli/src/replay/summary.ts';
 import { renderTable } from '../../packages/cli/src/table.ts';
 import { median } from '../figures.ts';
@@ -10,7 +11,7 @@ import { callsPerTurn, type RunReport } from '../turns/variants.ts';
 import { startCollector } from './collector.ts';
 import { variants, type CpuReport, type Variant } from './variants.ts';
 
-const turns = 4_000;
+const turns = 6_000;
 const concurrency = 64;
 
 /** Spans are sent a second after they ended, which belongs to what they cost. */
@@ -21,6 +22,8 @@ interface Figures {
   p99Ms: number;
   /** of the dispatcher and the worker together */
   cpuMicrosPerCall: number;
+  /** and of Redis */
+  wholeCpuMicrosPerCall: number;
 }
 
 /**
@@ -28,11 +31,12 @@ interface Figures {
  * worker. The variants take turns within each round, and each is held against the one without telemetry of its round.
  */
 export async function benchTelemetry({ redisUrl, runs, json }: BenchOptions): Promise<void> {
+  const redis = new Redis(redisUrl);
   const collectors = { takes: await startCollector(), hangs: await startCollector({ hangs: true }) };
   const fleets: Fleet[] = [];
   for (const one of variants) {
     const { endpoint } = one.hangs ? collectors.hangs : collectors.takes;
-    fleets.push(await startFleet(one, redisUrl, endpoint));
+    fleets.push(await startFleet(one, redisUrl, endpoint, redis));
   }
   const rounds: Figures[][] = [];
   for (let round = -1; round < runs; round++) {
@@ -43,6 +47,7 @@ export async function benchTelemetry({ redisUrl, runs, json }: BenchOptions): Pr
   report(rounds, json);
   for (const fleet of fleets) fleet.stop();
   for (const collector of Object.values(collectors)) collector.stop();
+  redis.disconnect();
 }
 
 interface Fleet {
@@ -50,7 +55,7 @@ interface Fleet {
   stop(): void;
 }
 
-async function startFleet(variant: Variant, redisUrl: string, endpoint: string): Promise<Fleet> {
+async function startFleet(variant: Variant, redisUrl: string, endpoint: string, redis: Redis): Promise<Fleet> {
   const prefix = `bench-telemetry-${variants.indexOf(variant)}-${process.pid}`;
   const start = (role: string) => startProcess(variant, [role, variant.name, redisUrl, prefix, endpoint]);
   const fleet = [await start('worker'), await start('dispatcher')];
@@ -62,20 +67,30 @@ async function startFleet(variant: Variant, redisUrl: string, endpoint: string):
   return {
     async run() {
       const before = await cpuMicros();
+      const redisBefore = await redisCpuMicros(redis);
       const { elapsedMs, latenciesMs } = await ask<RunReport>(dispatcher, { turns, concurrency });
       await delay(exportMs);
       const calls = turns * callsPerTurn;
+      const cpu = (await cpuMicros()) - before;
+      const ofRedis = (await redisCpuMicros(redis)) - redisBefore;
       return {
         callsPerSecond: (calls / elapsedMs) * 1_000,
         p99Ms: percentile(
           latenciesMs.toSorted((a, b) => a - b),
           0.99,
         ),
-        cpuMicrosPerCall: ((await cpuMicros()) - before) / calls,
+        cpuMicrosPerCall: cpu / calls,
+        wholeCpuMicrosPerCall: (cpu + ofRedis) / calls,
       };
     },
     stop: () => fleet.forEach((child) => child.disconnect()),
   };
+}
+
+async function redisCpuMicros(redis: Redis): Promise<number> {
+  const info = await redis.info('cpu');
+  const seconds = [...info.matchAll(/^used_cpu_(?:sys|user):([\d.]+)/gm)].map(([, value]) => Number(value));
+  return seconds.reduce((sum, value) => sum + value, 0) * 1_000_000;
 }
 
 async function startProcess({ sampled = 0 }: Variant, args: readonly string[]): Promise<ChildProcess> {
@@ -102,13 +117,16 @@ function report(rounds: Figures[][], json: boolean): void {
       callsPerSecond: Math.round(of('callsPerSecond')),
       p99Ms: Math.round(of('p99Ms') * 10) / 10,
       cpuMicrosPerCall: Math.round(of('cpuMicrosPerCall')),
+      wholeCpuMicrosPerCall: Math.round(of('wholeCpuMicrosPerCall')),
       rateToOff: hundredths(ratio('callsPerSecond')),
       p99ToOff: hundredths(ratio('p99Ms')),
       cpuToOff: hundredths(ratio('cpuMicrosPerCall')),
+      wholeCpuToOff: hundredths(ratio('wholeCpuMicrosPerCall')),
     };
   });
   if (json) return rows.forEach((row) => console.log(JSON.stringify(row)));
-  const head = ['telemetry', 'calls/s', 'p99 ms', 'CPU µs/call', 'rate to off', 'p99 to off', 'CPU to off'];
+  const measured = ['calls/s', 'p99 ms', 'CPU µs/call', 'with Redis'];
+  const head = ['telemetry', ...measured, 'rate to off', 'p99 to off', 'CPU to off', 'with Redis'];
   console.log(renderTable([head, ...rows.map(({ bench: _bench, ...cells }) => Object.values(cells).map(String))]));
 }
 

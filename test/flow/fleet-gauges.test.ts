@@ -1,25 +1,7 @@
-import { once } from 'node:events';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { metrics } from '@opentelemetry/api';
-import { describe, expect, it, onTestFinished } from 'vitest';
-import { startMetrics } from '@callyard/shared/metrics-start';
-import { scrape } from '../support/scrape.ts';
+import { describe, expect, it } from 'vitest';
+import { collecting } from '../support/collecting.ts';
 import { principal, setup, toolCall } from '../support/setup.ts';
 import { workerProcesses } from '../support/worker-process.ts';
-
-/** Collects in this process; resolves with what a Prometheus would read. */
-async function collecting() {
-  const { show, shutdown } = await startMetrics({ serviceName: 'test' });
-  const server = createServer(show).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  onTestFinished(async () => {
-    metrics.disable();
-    server.close();
-    await shutdown();
-  });
-  return () => scrape((server.address() as AddressInfo).port);
-}
 
 describe('gauges of a dispatcher', () => {
   it('tell of the whole fleet, and nothing after it is closed', async () => {

@@ -1,11 +1,12 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { expect, onTestFinished } from 'vitest';
+import { findProgram } from './find-program.ts';
 import { freePort } from './scrape.ts';
 import { folderWith } from './temporary-folder.ts';
 
 /** Debian: `apt-get install --no-install-recommends prometheus`. Without it the tests that need it are skipped. */
-export const hasPrometheus = spawnSync('prometheus', ['--version']).status === 0;
+export const hasPrometheus = findProgram('prometheus') !== undefined;
 
 export interface Prometheus {
   /** What an expression says now: the value of each series, with its labels. */

@@ -1,8 +1,8 @@
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { createServer } from 'node:net';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished } from 'vitest';
+import { findProgram } from './find-program.ts';
+import { freePort } from './scrape.ts';
 import { folderWith } from './temporary-folder.ts';
 
 /** A span as a backend gives it back. */
@@ -83,7 +83,7 @@ const fromDevtools = (span: DevtoolsSpan): StoredSpan => ({
 });
 
 /** Where a Jaeger v2 is on the PATH: it has no package of npm or Debian, and builds from its Go module. */
-export const hasJaeger = spawnSync('jaeger', ['version']).status === 0;
+export const hasJaeger = findProgram('jaeger') !== undefined;
 
 /** Jaeger v2 with its memory store. */
 export async function startJaeger(): Promise<TraceBackend> {
@@ -157,16 +157,6 @@ function fromJaeger(span: JaegerSpan): StoredSpan {
     attributes,
     links: span.references.map(({ spanID }) => spanID).filter((id) => id !== parent),
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (typeof address !== 'object' || address === null) throw new Error('no port');
-  return address.port;
 }
 
 async function started(child: ChildProcess, healthUrl: string): Promise<void> {
