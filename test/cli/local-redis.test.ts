@@ -160,6 +160,11 @@ describe.skipIf(!dpkgDeb)("the distribution's packages", () => {
     expect(after).not.toContain(before);
   });
 
+  test('run without libraries of their own where the machine has them', async () => {
+    const environment = await distribution('without-libraries', 'redis alone');
+    expect(await ask((await start({ environment })).url, 'PING')).toBe('+PONG\r\n');
+  });
+
   test('an apt-get that ends well and fetches nothing leaves nothing in the cache', async () => {
     const environment = await distribution('empty', 'nothing');
     await expect(start({ environment })).rejects.toThrow(NoRedisError);
@@ -224,13 +229,13 @@ function outerAddresses(): string[] {
   return all.filter(({ family, internal }) => family === 'IPv4' && !internal).map(({ address }) => address);
 }
 
-/** A machine whose apt-get needs no network: it fetches one package, of a server that is the one in `bin`, or nothing. */
-async function distribution(name: string, fetches: 'redis' | 'nothing'): Promise<Environment> {
+/** A machine whose apt-get needs no network: it fetches a server that is the one in `bin`, with a library, alone, or nothing. */
+async function distribution(name: string, fetches: 'redis' | 'redis alone' | 'nothing'): Promise<Environment> {
   const directory = join(folder, name);
   const root = join(directory, 'root');
   await mkdir(join(root, 'DEBIAN'), { recursive: true });
   await mkdir(join(root, 'usr/bin'), { recursive: true });
-  await mkdir(join(root, 'usr/lib/any-linux-gnu'), { recursive: true });
+  if (fetches === 'redis') await mkdir(join(root, 'usr/lib/any-linux-gnu'), { recursive: true });
   const control = {
     Package: 'redis-server',
     Version: '1',
@@ -248,7 +253,7 @@ async function distribution(name: string, fetches: 'redis' | 'nothing'): Promise
   await promisify(execFile)(dpkgDeb ?? '', ['--build', root, join(directory, 'redis.deb')]);
   await symlink(dpkgDeb ?? '', join(directory, 'dpkg-deb'));
   const copy = `for word; do case $word in Dir::Cache::archives=*) /bin/cp ${directory}/redis.deb "\${word#*=}";; esac; done`;
-  await writeProgram(join(directory, 'apt-get'), fetches === 'redis' ? copy : 'exit 0');
+  await writeProgram(join(directory, 'apt-get'), fetches === 'nothing' ? 'exit 0' : copy);
   return { directories: [directory], cacheDir: join(directory, 'cache') };
 }
 

@@ -57,12 +57,12 @@ async function firstThatRuns(homes: string[]): Promise<RedisServer | undefined> 
 }
 
 async function openServer(home: string): Promise<RedisServer> {
-  const libraries = join(home, 'usr/lib');
-  const found = (await readdir(libraries)).filter((name) => name.includes('linux-gnu'));
-  const path = found.map((name) => join(libraries, name)).join(':');
+  // Those that the machine has already, of a Redis that was removed say, are not fetched.
+  const own = (await foldersOf(join(home, 'usr/lib'))).filter((path) => basename(path).includes('linux-gnu'));
+  const libraries = own.length > 0 ? [`LD_LIBRARY_PATH=${own.join(':')}`] : [];
   return realServer(
     'env',
-    [`LD_LIBRARY_PATH=${path}`, join(home, 'usr/bin/redis-server')],
+    [...libraries, join(home, 'usr/bin/redis-server')],
     "the distribution's packages, in the cache",
   );
 }
