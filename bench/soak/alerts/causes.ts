@@ -67,8 +67,8 @@ export const causes: readonly Cause[] = [
     // A dispatcher that stands still hears late, as one does that is too busy.
     alerts: ['NoticeLag'],
     async again(yard) {
-      for (let i = 0; i < 10; i++) askModel(yard, 'scripted');
-      await delay(150);
+      for (let i = 0; i < 10; i++) askModel(yard, 'patient');
+      await delay(500); // their calls run, and end while it stands
       const [{ process: dispatcher } = {}] = yard.fleet.dispatchers;
       dispatcher?.kill('SIGSTOP');
       await delay(2_000);

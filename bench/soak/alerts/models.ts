@@ -10,3 +10,16 @@ export const refusing = scriptedModel(
   },
   { name: 'refusing' },
 );
+
+/** Asks for tools that take a second, so that much can happen meanwhile. */
+export const patient = scriptedModel(
+  ({ turn }) =>
+    turn > 0
+      ? { role: 'assistant', content: 'At last.' }
+      : {
+          role: 'assistant',
+          content: null,
+          tool_calls: [{ id: 'call_1', type: 'function', function: { name: 'slow', arguments: '{"ms":1000}' } }],
+        },
+  { name: 'patient' },
+);
