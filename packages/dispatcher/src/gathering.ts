@@ -1,5 +1,4 @@
 import { tellGathered } from '@callyard/shared/telemetry';
-import type { RunFrame } from './envelope.ts';
 
 /** What a turn waits for, for the span that tells of it when that is over. */
 export interface Gathering {
@@ -8,7 +7,7 @@ export interface Gathering {
   over(): void;
 }
 
-export function startGathering(frame: RunFrame): Gathering {
+export function startGathering(run: Parameters<typeof tellGathered>[0]): Gathering {
   let since = 0;
   let calls = 0;
   let missing = 0;
@@ -24,7 +23,7 @@ export function startGathering(frame: RunFrame): Gathering {
       missing -= 1;
     },
     over() {
-      if (calls > 0) tellGathered(frame, { since, calls, missing, slowest });
+      if (calls > 0) tellGathered(run, { since, calls, missing, slowest });
     },
   };
 }

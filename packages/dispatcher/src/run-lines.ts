@@ -2,7 +2,7 @@ import type { LogEvent } from '@callyard/shared/log-names';
 import type { Principal } from '@callyard/shared/principal';
 import { hashOfUser } from '@callyard/shared/telemetry-span';
 import type { Logger } from 'pino';
-import type { HeldRun } from './durable/hold.ts';
+import type { HeldRun } from '@callyard/shared/runs/run-store';
 import { HoldEnd } from './run-over.ts';
 import type { RunEnd } from './run-record.ts';
 

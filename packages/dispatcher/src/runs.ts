@@ -2,8 +2,8 @@ import { DelayedError, WaitingError, Worker as BullWorker, type Job } from 'bull
 import type { RunNotice } from '@callyard/shared/ledger';
 import { watch } from '@callyard/shared/metrics';
 import type { Redis } from '@callyard/shared/redis';
-import type { RunSigns } from '@callyard/shared/runs/run-store';
-import { driveHold, type DurableParts, type HeldRun, type HoldStops } from './durable/hold.ts';
+import type { HeldRun, RunSigns } from '@callyard/shared/runs/run-store';
+import { driveHold, type DurableParts, type HoldStops } from './durable/hold.ts';
 import { ModelError, type Model } from './model.ts';
 import { HoldEnd } from './run-over.ts';
 import { countRun } from './run-metrics.ts';

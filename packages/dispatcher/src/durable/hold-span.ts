@@ -2,7 +2,7 @@ import type { Clock } from '@callyard/shared/clock';
 import { inAgentSpan, tellLostHold, type HoldOfRun } from '@callyard/shared/telemetry';
 import { HoldEnd } from '../run-over.ts';
 import { usageOf, type RunEnd, type RunRecord } from '../run-record.ts';
-import type { HeldRun } from './hold.ts';
+import type { HeldRun } from '@callyard/shared/runs/run-store';
 import type { RunSpec } from './run-spec.ts';
 
 /** A run that is held, as its span tells of it. */

@@ -2,7 +2,7 @@ import type { Clock } from '@callyard/shared/clock';
 import type { Prices } from '@callyard/shared/prices';
 import type { DispatcherConfig } from '@callyard/shared/config';
 import type { Ledger } from '@callyard/shared/ledger';
-import type { Held, RunFields, RunStore } from '@callyard/shared/runs/run-store';
+import type { HeldRun, RunFields, RunStore } from '@callyard/shared/runs/run-store';
 import type { Names } from '@callyard/shared/names';
 import { tokensSpentKey, tokensSpentTtlMs, type TokenBudget } from '@callyard/shared/token-budget';
 import type { Logger } from 'pino';
@@ -54,8 +54,6 @@ export interface HoldStops {
   /** until when its lock is known to be ours, on this process's own clock */
   lockedUntil: number;
 }
-
-export type HeldRun = Extract<Held, { kind: 'held' }>;
 
 /** A run that was taken over: what was found of it, and what may end the hold. */
 interface TakenOver {

@@ -3,7 +3,7 @@ import { deadLetterTtlMs } from '@callyard/shared/dead-jobs';
 import { isFailureCode } from '@callyard/shared/failure';
 import type { Redactor } from '@callyard/shared/redact';
 import type { CallEnd } from './story.ts';
-import type { Found } from './why.ts';
+import type { Found } from './found.ts';
 
 /** How a call ended: as the ledger has it, else as its dead letter tells. */
 export function endOf({ outcome, keptMs, job }: Found, now: number, redact: Redactor): CallEnd | undefined {

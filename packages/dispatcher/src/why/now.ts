@@ -4,7 +4,7 @@ import type { ResolvedLimit } from '@callyard/shared/admission/resolved-limit';
 import type { StandingJob } from '@callyard/shared/standing-job';
 import type { Connected } from '../connect.ts';
 import type { CallNow, LaneWait } from './story.ts';
-import type { Found } from './why.ts';
+import type { Found } from './found.ts';
 
 /** Where a call is that has not ended. */
 export async function nowOf(found: Found, to: Connected): Promise<CallNow> {

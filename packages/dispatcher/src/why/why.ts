@@ -1,19 +1,14 @@
-import { createApprovalRequests, type Approval } from '@callyard/shared/approvals';
+import type { Approval } from '@callyard/shared/approvals';
 import { argumentsIn } from '@callyard/shared/arguments';
-import { runIdOf, runIdPattern, type Outcome } from '@callyard/shared/call';
-import { readCatalog, type LivePool } from '@callyard/shared/catalog';
+import { runIdOf, runIdPattern } from '@callyard/shared/call';
 import { deadLetterTtlMs } from '@callyard/shared/dead-jobs';
 import { readRetries } from '@callyard/shared/dead-retries';
 import { createRedactor, type Redactor } from '@callyard/shared/redact';
-import type { RunFields } from '@callyard/shared/runs/run-store';
 import { traceIdIn } from '@callyard/shared/telemetry-context';
-import { findJob, type StandingJob } from '@callyard/shared/standing-job';
 import type { Connected } from '../connect.ts';
-import { readResponse } from '../durable/durable-record.ts';
 import type { RunSpec } from '../durable/run-spec.ts';
-import type { ToolCall } from '../model.ts';
-import { toolCallsOf } from '../read-calls.ts';
 import { endOf } from './end.ts';
+import { findCall, type Found } from './found.ts';
 import { nearestKey, placeIn } from './keys.ts';
 import { nowOf } from './now.ts';
 import { storyOfRun } from './run.ts';
@@ -31,47 +26,8 @@ export async function why(key: string, { content = false }: WhyOptions, to: Conn
     const nearest = nearestKey(key);
     return { kind: 'malformed', key, ...(nearest === undefined ? {} : { nearest }) };
   }
-  const found = await read(key, to);
+  const found = await findCall(key, to);
   return storyOf(found, content, to);
-}
-
-/** Everything Redis has of a call. */
-export interface Found {
-  key: string;
-  job: StandingJob | undefined;
-  outcome: Outcome | undefined;
-  keptMs: number;
-  approval: Approval | undefined;
-  /** of its durable run */
-  run: RunFields | undefined;
-  /** as the model proposed it in a durable run */
-  proposed: ToolCall | undefined;
-  pools: readonly LivePool[];
-}
-
-/** The job before the outcome: a worker writes the outcome first, and then its job goes. */
-async function read(key: string, { redis, names, ledger, store }: Connected): Promise<Found> {
-  const run = await store.read(runIdOf(key));
-  const job = await findJob(redis, names, key);
-  const [outcome] = await ledger.read([key]);
-  const keptMs = await redis.pttl(names.outcome(key));
-  const approval = await createApprovalRequests(redis, names).read(key);
-  return {
-    key,
-    job,
-    outcome,
-    keptMs,
-    approval,
-    run,
-    proposed: proposedIn(run, key),
-    pools: await readCatalog(redis, names),
-  };
-}
-
-function proposedIn(run: RunFields | undefined, key: string): ToolCall | undefined {
-  const { turn = 0, index = 0 } = placeIn(key) ?? {};
-  const response = run?.[`r:${turn}`];
-  return response === undefined ? undefined : toolCallsOf(readResponse(response).response.message)[index];
 }
 
 async function storyOf(found: Found, withContent: boolean, to: Connected): Promise<Why> {

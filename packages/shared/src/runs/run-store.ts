@@ -16,6 +16,7 @@ export type Held =
   | { kind: 'held'; fence: string; fields: RunFields; before: readonly string[]; began: HoldBegin }
   | { kind: Refused | 'ended' | 'early' }
   | { kind: 'too-new'; v: string };
+export type HeldRun = Extract<Held, { kind: 'held' }>;
 
 /** Why a hold begins; `after` where the last one ended without a word. Times are Redis time. */
 export interface HoldBegin {
