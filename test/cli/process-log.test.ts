@@ -9,12 +9,12 @@ import { setup, signal, type Callyard } from '../support/setup.ts';
 const main = fileURLToPath(new URL('../../packages/cli/src/main.ts', import.meta.url));
 const tools = fileURLToPath(new URL('../support/process-tools.ts', import.meta.url));
 
-/** The first lines that `callyard worker` prints, on a terminal or into a pipe. */
+/** The first lines that `callyard worker` prints, on a terminal (of colours, whatever these tests run in) or into a pipe. */
 async function firstLines(yard: Callyard, isTerminal: boolean, settings: Record<string, string> = {}): Promise<string> {
   const own = { REDIS_URL: yard.redisUrl, CALLYARD_PREFIX: yard.prefix, CALLYARD_METRICS_PORT: '0', ...settings };
   const command = [process.execPath, main, 'worker', '--tools', tools];
   const [file = '', ...args] = isTerminal ? ['script', '-qec', command.join(' '), '/dev/null'] : command;
-  const env = environmentWith({ TERM: 'xterm-256color', ...own });
+  const env = environmentWith({ FORCE_COLOR: '1', ...own });
   const said = signal<string>();
   let text = '';
   const child = execFile(file, args, { env }, () => said.resolve(text));
@@ -39,6 +39,12 @@ describe('the log of a process', () => {
         .split('\n')
         .map((line) => JSON.parse(line) as unknown),
     ).toMatchObject([{ event: 'worker.started' }]);
+  });
+
+  it('has no colours on a terminal that wants none', async () => {
+    const terminal = await firstLines(await setup(), true, { FORCE_COLOR: '0' });
+    expect(terminal).toMatch(/^\d\d:\d\d:\d\d\.\d{3} INFO {2}worker\.started serving worker=/m);
+    expect(terminal).not.toContain('\u001B[');
   });
 
   it('is what CALLYARD_LOG_FORMAT says, wherever it goes', async () => {
