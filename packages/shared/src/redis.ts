@@ -28,6 +28,7 @@ export function connectRedis({ url, name, log }: ConnectOptions): Redis {
     maxRetriesPerRequest: null,
     retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 6), 2_000),
   });
+  hearSubscriptions(redis);
   let state: 'new' | 'ready' | 'lost' = 'new';
   redis.on('error', (error: Error) => {
     if (state !== 'ready') return; // the first connection is reported by whoever opens it
@@ -42,6 +43,19 @@ export function connectRedis({ url, name, log }: ConnectOptions): Redis {
     state = 'ready';
   });
   return redis;
+}
+
+/**
+ * ioredis subscribes again by itself when a connection is back, and nobody has the promise of that: closed before the
+ * answer, it would be an unhandled rejection, which ends a process that is about to stop in good order.
+ */
+function hearSubscriptions(redis: Redis): void {
+  const subscribe = redis.subscribe.bind(redis) as (...channels: unknown[]) => Promise<unknown>;
+  redis.subscribe = ((...channels: unknown[]) => {
+    const answered = subscribe(...channels);
+    answered.catch(() => {});
+    return answered;
+  }) as Redis['subscribe'];
 }
 
 /** A connection that is not made again once it is lost, as what it watches would be forgotten then and nobody told. */
