@@ -58,17 +58,30 @@ describe('the trace of a call whose worker is killed', () => {
   });
 });
 
+/** A durable run that waits for its only call, which takes four seconds, and who holds it. */
+async function napping() {
+  const traced = await tracedYard({ dispatchers: 2 });
+  const starts = await watchStarts(traced.yard);
+  const { runId, traceId } = await traced.submit(proposes(toolCall('nap', { ms: 4_000 })), says('Done.'));
+  await starts.reach(1);
+  starts.stop();
+  await told(traceId, 'send calls');
+  return { traced, runId, traceId, holder: await holderOf(traced, runId) };
+}
+
+/** A durable run whose first question hangs, and who holds it. */
+async function asking() {
+  const traced = await tracedYard({ dispatchers: 2 });
+  const { runId, traceId } = await traced.submit({ ...says('Done.'), hangs: 1 });
+  await expect.poll(() => asksOf(traced.yard, runId)).toEqual([1]);
+  return { traced, runId, traceId, holder: await holderOf(traced, runId) };
+}
+
 describe('the trace of a run whose dispatcher is killed', () => {
   it('while calls run has no orphans: the next one tells of its hold, and for how long nobody drove the run', async () => {
-    const traced = await tracedYard({ dispatchers: 2 });
-    const { submit, dispatcher } = traced;
-    const starts = await watchStarts(traced.yard);
-    const { runId, traceId } = await submit(proposes(toolCall('nap', { ms: 4_000 })), says('Done.'));
-    await starts.reach(1);
-    starts.stop();
-    await told(traceId, 'send calls');
-    await kill(await holderOf(traced, runId));
-    await dispatcher.wait(runId, { owner });
+    const { traced, runId, traceId, holder } = await napping();
+    await kill(holder);
+    await traced.dispatcher.wait(runId, { owner });
     const spans = await expectTree(traced, traceId, [
       'submit run',
       '  invoke_agent callyard hold=1 lost !lost',
@@ -86,17 +99,10 @@ describe('the trace of a run whose dispatcher is killed', () => {
   });
 
   it('or stopped for long, tells of its hold once: who took over has told', async () => {
-    const traced = await tracedYard({ dispatchers: 2 });
-    const { submit, dispatcher } = traced;
-    const starts = await watchStarts(traced.yard);
-    const { runId, traceId } = await submit(proposes(toolCall('nap', { ms: 4_000 })), says('Done.'));
-    await starts.reach(1);
-    starts.stop();
-    await told(traceId, 'send calls');
-    const { process: holder } = await holderOf(traced, runId);
-    holder.kill('SIGSTOP');
-    expect(await dispatcher.wait(runId, { owner })).toMatchObject({ state: 'completed', holds: 2 });
-    holder.kill('SIGCONT');
+    const { traced, runId, traceId, holder } = await napping();
+    holder.process.kill('SIGSTOP');
+    expect(await traced.dispatcher.wait(runId, { owner })).toMatchObject({ state: 'completed', holds: 2 });
+    holder.process.kill('SIGCONT');
     await expectTree(traced, traceId, [
       'submit run',
       '  invoke_agent callyard hold=1 lost !lost',
@@ -113,12 +119,9 @@ describe('the trace of a run whose dispatcher is killed', () => {
   });
 
   it('while it asks shows the question of the next one alone', async () => {
-    const traced = await tracedYard({ dispatchers: 2 });
-    const { submit, dispatcher } = traced;
-    const { runId, traceId } = await submit({ ...says('Done.'), hangs: 1 });
-    await expect.poll(() => asksOf(traced.yard, runId)).toEqual([1]);
-    await kill(await holderOf(traced, runId));
-    await dispatcher.wait(runId, { owner });
+    const { traced, runId, traceId, holder } = await asking();
+    await kill(holder);
+    await traced.dispatcher.wait(runId, { owner });
     await expectTree(traced, traceId, [
       'submit run',
       '  invoke_agent callyard hold=1 lost !lost',
@@ -128,12 +131,9 @@ describe('the trace of a run whose dispatcher is killed', () => {
   });
 
   it('and stopped instead has a hold that was handed over', async () => {
-    const traced = await tracedYard({ dispatchers: 2 });
-    const { submit, dispatcher } = traced;
-    const { runId, traceId } = await submit({ ...says('Done.'), hangs: 1 });
-    await expect.poll(() => asksOf(traced.yard, runId)).toEqual([1]);
-    (await holderOf(traced, runId)).process.kill('SIGTERM');
-    await dispatcher.wait(runId, { owner });
+    const { traced, runId, traceId, holder } = await asking();
+    holder.process.kill('SIGTERM');
+    await traced.dispatcher.wait(runId, { owner });
     await expectTree(traced, traceId, [
       'submit run',
       '  invoke_agent callyard hold=1 submitted handed-over',
