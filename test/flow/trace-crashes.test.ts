@@ -121,7 +121,7 @@ describe('the trace of a run whose dispatcher is killed', () => {
   it('while it asks shows the question of the next one alone', async () => {
     const { traced, runId, traceId, holder } = await asking();
     await kill(holder);
-    await traced.dispatcher.wait(runId, { owner });
+    expect(await traced.dispatcher.wait(runId, { owner })).toMatchObject({ state: 'completed', holds: 2 });
     await expectTree(traced, traceId, [
       'submit run',
       '  invoke_agent callyard hold=1 lost !lost',
@@ -133,7 +133,7 @@ describe('the trace of a run whose dispatcher is killed', () => {
   it('and stopped instead has a hold that was handed over', async () => {
     const { traced, runId, traceId, holder } = await asking();
     holder.process.kill('SIGTERM');
-    await traced.dispatcher.wait(runId, { owner });
+    expect(await traced.dispatcher.wait(runId, { owner })).toMatchObject({ state: 'completed', holds: 2 });
     await expectTree(traced, traceId, [
       'submit run',
       '  invoke_agent callyard hold=1 submitted handed-over',

@@ -36,7 +36,7 @@ describe('imports', () => {
   it('are read as they are written', () => {
     expect(packageFiles.length).toBeGreaterThan(60);
     const worker = codeFiles.find(({ path }) => path === 'packages/worker/src/worker.ts');
-    expect(worker?.imports).toContainEqual({ target: 'bullmq', values: ['Worker'] });
+    expect(worker?.imports).toContainEqual({ target: 'node:crypto', values: ['randomBytes'] });
     expect(worker?.imports).toContainEqual({
       target: 'packages/shared/src/redis.ts',
       values: ['connectRedis', 'openRedis'],
@@ -79,17 +79,15 @@ describe('imports', () => {
     ]);
   });
 
-  it("name BullMQ's Worker only in worker/worker.ts and dispatcher/runs.ts", () => {
-    expectKept(
-      onlyIn(/^packages\/(worker\/src\/worker|dispatcher\/src\/runs)\.ts$/, bullmq(/^Worker$/)),
-      packageFiles,
-      [['packages/cli/src/a.ts', "import { Worker } from 'bullmq';"]],
-    );
+  it("name BullMQ's Worker only in shared/job-worker.ts", () => {
+    expectKept(onlyIn(/^packages\/shared\/src\/job-worker\.ts$/, bullmq(/^Worker$/)), packageFiles, [
+      ['packages/cli/src/a.ts', "import { Worker } from 'bullmq';"],
+    ]);
   });
 
   it('name BullMQ at all only where its queue and its jobs are handled', () => {
     const homes =
-      /^packages\/(shared\/src\/queue|worker\/src\/(worker|process-job|conclude)|dispatcher\/src\/runs)\.ts$/;
+      /^packages\/(shared\/src\/(queue|job-worker)|worker\/src\/(process-job|conclude)|dispatcher\/src\/runs)\.ts$/;
     expectKept(
       onlyIn(homes, ({ target }) => target.startsWith('bullmq')),
       packageFiles,

@@ -1,4 +1,5 @@
-import { DelayedError, WaitingError, Worker as BullWorker, type Job } from 'bullmq';
+import { DelayedError, WaitingError, type Job } from 'bullmq';
+import { JobWorker } from '@callyard/shared/job-worker';
 import type { RunNotice } from '@callyard/shared/ledger';
 import { watch } from '@callyard/shared/metrics';
 import type { Redis } from '@callyard/shared/redis';
@@ -32,7 +33,7 @@ export interface RunsOptions extends DurableParts {
 /** Takes durable runs from their queue, and drives them. */
 export class Runs {
   readonly #options: RunsOptions;
-  readonly #bull: BullWorker;
+  readonly #bull: JobWorker;
   readonly #holds = new Map<string, HoldStops>();
   readonly #lapses: NodeJS.Timeout;
   readonly #stopWatching: () => void;
@@ -41,18 +42,13 @@ export class Runs {
   constructor(options: RunsOptions) {
     const { redis, names, config, log, dispatcher } = options;
     this.#options = options;
-    this.#bull = new BullWorker(names.runsQueue, (job, token = '') => this.#process(job, token), {
+    this.#bull = new JobWorker(names.runsQueue, (job, token = '') => this.#process(job, token), {
       connection: redis,
       prefix: names.bullPrefix,
       name: dispatcher,
       concurrency: config.maxRuns,
       lockDuration: config.lockMs,
       stalledInterval: config.stalledCheckMs,
-      // Seconds; see worker/worker.ts.
-      drainDelay: 1,
-      // BullMQ would fail a run whose dispatchers die.
-      maxStalledCount: Number.MAX_SAFE_INTEGER,
-      removeOnComplete: { count: 0 },
       removeOnFail: { count: 0 },
     });
     this.#bull.on('locksRenewed', ({ jobIds }) => {
@@ -104,11 +100,8 @@ export class Runs {
     this.#stopWatching();
     await this.#bull.pause(true);
     for (const { leave } of this.#holds.values()) leave.abort(new HoldEnd('handed-over'));
-    const late = Promise.withResolvers<void>();
-    const timer = setTimeout(late.resolve, handOverMs);
     // Not forced: its fetch that is under way may bring back what was handed over, and that is to be given back, too.
-    await Promise.race([this.#bull.close(), late.promise]);
-    clearTimeout(timer);
+    await this.#bull.closeWithin(handOverMs);
   }
 
   async #process(job: Job, token: string): Promise<void> {

@@ -51,11 +51,11 @@ export function connectRedis({ url, name, log }: ConnectOptions): Redis {
  */
 function hearSubscriptions(redis: Redis): void {
   const subscribe = redis.subscribe.bind(redis) as (...channels: unknown[]) => Promise<unknown>;
-  redis.subscribe = ((...channels: unknown[]) => {
+  redis.subscribe = (...channels: unknown[]) => {
     const answered = subscribe(...channels);
     answered.catch(() => {});
     return answered;
-  }) as Redis['subscribe'];
+  };
 }
 
 /** A connection that is not made again once it is lost, as what it watches would be forgotten then and nobody told. */

@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
-import { Worker as BullWorker } from 'bullmq';
 import { createAudit } from '@callyard/shared/audit';
 import { joinCatalog, poolOf, servedSince, type Membership, type WorkerEntry } from '@callyard/shared/catalog';
 import { startClock } from '@callyard/shared/clock';
 import { configDefaults, type WorkerConfig } from '@callyard/shared/config';
 import { deadLetterTtlMs } from '@callyard/shared/dead-jobs';
+import { JobWorker } from '@callyard/shared/job-worker';
 import { createLogger } from '@callyard/shared/log';
 import { createNames } from '@callyard/shared/names';
 import { connectRedis, openRedis, type Redis } from '@callyard/shared/redis';
@@ -102,7 +102,7 @@ export async function createWorker({ tools, log: ownLog, ...options }: WorkerOpt
     await stop('closed');
     throw error;
   }
-  void bull.run();
+  bull.run().catch((error: Error) => bull.emit('error', error));
   log.info({ event: 'worker.started', pool: entry.pool, slots: entry.slots, tools: tools.length }, 'serving');
   const listed = membership;
   const isReady = async () => stopping === undefined && (await listed.isListed());
@@ -116,7 +116,7 @@ interface RunningWorker {
   membership: Membership | undefined;
   pump: Pump | undefined;
   held: HeldJobs;
-  bull: BullWorker;
+  bull: JobWorker;
   redis: Redis;
   subscriber: Redis;
 }
@@ -141,7 +141,7 @@ async function shutDown({
   held.close();
   await bull.pause(true);
   await letJobsEnd(held, config);
-  await bull.close(held.count > 0);
+  await bull.closeWithin(maxCloseMs, held.count > 0);
   stopIsolated();
   held.stop();
   await context.tally.stop();
@@ -150,6 +150,9 @@ async function shutDown({
   redis.disconnect();
   log.info({ event: 'worker.stopped', calls: held.count }, 'stopped');
 }
+
+/** What is fetched at the last moment takes a round trip; what took longer is found by others when its lock ends. */
+const maxCloseMs = 2_000;
 
 function describeWorker(tools: readonly Tool[], slots: number): WorkerEntry {
   return {
@@ -169,9 +172,9 @@ function fetchJobs(
   connection: Redis,
   held: HeldJobs,
   context: WorkerContext,
-): BullWorker {
+): JobWorker {
   const names = createNames(config.prefix);
-  const bull = new BullWorker(
+  const bull = new JobWorker(
     names.queue(entry.pool),
     (job, token = '') => processJob(job, token, entry.pool, held, context),
     {
@@ -182,12 +185,7 @@ function fetchJobs(
       concurrency: config.concurrency,
       lockDuration: config.lockMs,
       stalledInterval: config.stalledCheckMs,
-      // Seconds. A worker that is frozen while it blocks swallows the wake-up of a job; the others find it after this.
-      drainDelay: 1,
-      // BullMQ would fail a job without asking the processor; losses are counted by `resolve` instead.
-      maxStalledCount: Number.MAX_SAFE_INTEGER,
       // Done calls live in the ledger; failed jobs are the dead letters.
-      removeOnComplete: { count: 0 },
       removeOnFail: { age: deadLetterTtlMs / 1_000, count: 10_000 },
     },
   );
