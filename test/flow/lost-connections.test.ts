@@ -1,6 +1,8 @@
-import { describe, expect, it, onTestFinished } from 'vitest';
-import { defineTool, Type } from '@callyard/worker';
-import { principal, setup, signal, toolCall, type Callyard } from '../support/setup.ts';
+import { once } from 'node:events';
+import { describe, expect, inject, it, onTestFinished } from 'vitest';
+import { defineTool, Type, type ToolContext } from '@callyard/worker';
+import { redisProxy } from '../support/redis-proxy.ts';
+import { modelSaying, principal, says, setup, signal, toolCall, type Callyard } from '../support/setup.ts';
 
 const tool = { version: '1.0.0', description: 'Answers', parameters: Type.Object({}) };
 
@@ -12,11 +14,50 @@ async function blocked({ redis }: Callyard): Promise<string[]> {
     .flatMap((line) => (line.includes('cmd=bzpopmin') ? (/\bid=(\d+)/.exec(line)?.[1] ?? '') : []));
 }
 
+describe('a dispatcher', () => {
+  it('stops although Redis is out of reach', async () => {
+    const proxy = await redisProxy(inject('redisUrl'));
+    const yard = await setup();
+    const dispatcher = await yard.dispatcher({ redisUrl: proxy.url, models: [modelSaying(says('Done.'))] });
+    proxy.dieAfter(1);
+    await proxy.cut;
+    await dispatcher.close();
+    expect(yard.logged.some(({ event }) => event === 'dispatcher.stopped')).toBe(true);
+  });
+});
+
 describe('a worker', () => {
+  it('stops although Redis is out of reach, and another one runs what it held', async () => {
+    const proxy = await redisProxy(inject('redisUrl'));
+    const yard = await setup();
+    const begun = signal();
+    let starts = 0;
+    const held = defineTool({
+      ...tool,
+      name: 'held',
+      async handler(_args: object, { signal: abort }: ToolContext) {
+        starts += 1;
+        begun.resolve();
+        if (starts === 1) await once(abort, 'abort');
+        return 'done';
+      },
+    });
+    const worker = await yard.worker([held], { redisUrl: proxy.url, lockMs: 1_000, stalledCheckMs: 200 });
+    const dispatcher = await yard.dispatcher({ unservedMs: 20_000 });
+    const running = dispatcher.execute([toolCall('held')], { principal });
+    await begun.promise;
+    proxy.dieAfter(1);
+    await proxy.cut;
+    await worker.close();
+    expect(await worker.stopped).toBe('closed');
+    await yard.worker([held], { lockMs: 1_000, stalledCheckMs: 200 });
+    expect((await running).outcomes).toMatchObject([{ status: 'completed', value: 'done' }]);
+  });
+
   it('finds a call whose wake-up is lost at its next look, also while others wait for admission', async () => {
     const yard = await setup();
     const limits = [{ per: ['user' as const], rate: { limit: 1, periodMs: 60_000 } }];
-    const once = defineTool({ ...tool, name: 'once', policy: { limits }, handler: () => 'done' });
+    const rare = defineTool({ ...tool, name: 'rare', policy: { limits }, handler: () => 'done' });
     const [begun, gate] = [signal(), signal()];
     const gated = defineTool({
       ...tool,
@@ -27,10 +68,10 @@ describe('a worker', () => {
       },
     });
     const free = defineTool({ ...tool, name: 'free', handler: () => 'done' });
-    const { pool } = await yard.worker([once, gated, free], { concurrency: 1 });
+    const { pool } = await yard.worker([rare, gated, free], { concurrency: 1 });
     const dispatcher = await yard.dispatcher();
     const leave = new AbortController();
-    const waits = dispatcher.execute([toolCall('once'), toolCall('once')], { principal, signal: leave.signal });
+    const waits = dispatcher.execute([toolCall('rare'), toolCall('rare')], { principal, signal: leave.signal });
     await expect.poll(() => yard.redis.zcard(`${yard.names.bullPrefix}:${yard.names.queue(pool)}:delayed`)).toBe(1);
 
     const blocks = dispatcher.execute([toolCall('gated')], { principal });

@@ -134,10 +134,7 @@ async function shutDown({
 }: RunningWorker): Promise<void> {
   const { log, clock } = context;
   log.info({ event: 'worker.stopping', calls: held.count }, 'no more calls are taken');
-  await membership
-    ?.leave()
-    .catch((error: unknown) => log.warn({ event: 'worker.not_left', err: error }, 'could not leave the catalog'));
-  await pump?.stop();
+  await within(maxGoodbyeMs, sayGoodbye(membership, pump, log));
   held.close();
   await bull.pause(true);
   await letJobsEnd(held, config);
@@ -151,8 +148,18 @@ async function shutDown({
   log.info({ event: 'worker.stopped', calls: held.count }, 'stopped');
 }
 
+/** With Redis out of reach nobody is told; that this worker is gone is known anyway after three missed heartbeats. */
+const maxGoodbyeMs = 2_000;
+
+async function sayGoodbye(membership: Membership | undefined, pump: Pump | undefined, log: Logger): Promise<void> {
+  await membership
+    ?.leave()
+    .catch((error: unknown) => log.warn({ event: 'worker.not_left', err: error }, 'could not leave the catalog'));
+  await pump?.stop();
+}
+
 /** What is fetched at the last moment takes a round trip; what took longer is found by others when its lock ends. */
-const maxCloseMs = 2_000;
+const maxCloseMs = 1_000;
 
 function describeWorker(tools: readonly Tool[], slots: number): WorkerEntry {
   return {
