@@ -145,15 +145,16 @@ function logsDoc(): string {
 }
 
 const logsNotes = `Arguments and results stand in no line unless \`CALLYARD_LOG_CONTENT\` is set, and then at level \`debug\` only, redacted and
-cut. The same goes at any level for what a tool says of its failure, which may quote them; \`callyard why\` shows it. What
-a handler writes to \`ctx.log\` is its own business. Everything of one call is found by its \`job_id\`, everything of a run
-by its \`run_id\`, and both by the trace.`;
+cut. The same goes at any level for what a tool or a model says of its failure, which may quote them; \`callyard why\` shows
+it of a call, \`callyard run show\` of a run. What a handler writes to \`ctx.log\` is its own business. Everything of one
+call is found by its \`job_id\`, everything of a run by its \`run_id\`, and both by the trace.`;
 
 const auditNotes = `With \`CALLYARD_AUDIT_FILE\` records are appended to that file, whatever the level of the log, and the log tells of them
-without names of people; without it they are lines of the log. Commands of \`callyard\` log nothing, so what operators do
-is kept only with a file. It may be rotated by renaming it. A refusal is written once, by the process whose outcome
-stands; a privileged call that begins, before each attempt. A process that is killed in the instant between the outcome
-and its record leaves none, and a dispatcher that takes a run over may refuse a call a second time.`;
+without names of people. Without it they are lines of the log, whatever its level but \`silent\`. Commands of \`callyard\`
+log nothing, so what operators do is kept only with a file. It may be rotated by renaming it. A refusal is written once,
+by the process whose outcome stands; a privileged call that begins, before each attempt. A process that is killed in the
+instant between the outcome and its record leaves none, and a dispatcher that takes a run over may refuse a call a second
+time.`;
 
 const yes = (value: boolean): string => (value ? 'yes' : '');
 

@@ -32,8 +32,9 @@ const model = scriptedModel(({ turn }) => {
 });
 
 const { redisUrl, prefix } = loadConfig('dispatcher');
-const worker = await createWorker({ redisUrl, prefix, tools: [transfer], logLevel: 'error' });
-const dispatcher = await createDispatcher({ redisUrl, prefix, model, logLevel: 'error' });
+// Who decided is on record whatever the level; only a log that is silent, without an `auditFile`, keeps it from the terminal.
+const worker = await createWorker({ redisUrl, prefix, tools: [transfer], logLevel: 'silent' });
+const dispatcher = await createDispatcher({ redisUrl, prefix, model, logLevel: 'silent' });
 const owner = 'acme';
 const treasurer = { owner, userId: 'tom', roles: ['treasurer'] };
 

@@ -3,7 +3,9 @@ import { fileURLToPath } from 'node:url';
 import { LLMock } from '@copilotkit/aimock';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { callyard } from '../support/callyard-command.ts';
+import { principal, setup, toolCall } from '../support/setup.ts';
 import { folderWith } from '../support/temporary-folder.ts';
+import { climate } from '../support/weather.ts';
 
 const examples = fileURLToPath(new URL('../../examples/tools', import.meta.url));
 
@@ -22,6 +24,30 @@ describe('callyard', () => {
     expect(stderr).toContain('CALLYARD_CONCURENCY: unknown; did you mean CALLYARD_CONCURRENCY?');
     expect(stderr).toContain('CALLYARD_LOCK_MS: must be integer, got "abc"');
     expect(stderr).not.toContain('hunter2');
+  });
+
+  it.each([
+    ['prices', 'CALLYARD_PRICES_FILE', ['why', 'x.0.0']],
+    ['limits', 'CALLYARD_LIMITS_FILE', ['why', 'x.0.0']],
+    ['audit records', 'CALLYARD_AUDIT_FILE', ['worker', '--tools', examples]],
+    ['audit records', 'CALLYARD_AUDIT_FILE', ['cache', 'clear']],
+  ])('says in a line that a file of %s cannot be used (%s)', async (_, setting, args) => {
+    const file = '/nonexistent/folder/file.json';
+    const { code, stdout, stderr } = await callyard(args, { [setting]: file, CALLYARD_METRICS_PORT: '0' });
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toMatch(/^callyard: the [^\n]+\/nonexistent\/folder\/file.json[^\n]+ENOENT[^\n]+\n$/);
+  });
+
+  it('forgets no kept result where that cannot be audited', async () => {
+    const yard = await setup();
+    await yard.worker([climate(() => 'mild', { policy: { effects: 'none', cache: { ttlMs: 60_000 } } })]);
+    const dispatcher = await yard.dispatcher();
+    await dispatcher.waitForTools(['climate']);
+    await dispatcher.execute([toolCall('climate', { city: 'Oslo' })], { principal });
+    const clear = (settings: Record<string, string> = {}) =>
+      callyard(['cache', 'clear', '--json'], { CALLYARD_PREFIX: yard.prefix, ...settings });
+    expect(await clear({ CALLYARD_AUDIT_FILE: '/nonexistent/audit.jsonl' })).toMatchObject({ code: 2 });
+    expect(await clear()).toMatchObject({ code: 0, stdout: '{"cleared":1}\n' });
   });
 
   it('says where no Redis is, without its password', async () => {

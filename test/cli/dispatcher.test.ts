@@ -1,5 +1,9 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { environmentWith } from '@callyard/shared/config';
 import { callyard } from '../support/callyard-command.ts';
 import { dispatcherProcess } from '../support/dispatcher-process.ts';
 import { modelEndpoint, sinceAsked } from '../support/model-endpoint.ts';
@@ -8,6 +12,7 @@ import { folderWith } from '../support/temporary-folder.ts';
 import { act } from '../support/tools.ts';
 import { ended } from '../support/worker-process.ts';
 
+const main = fileURLToPath(new URL('../../packages/cli/src/main.ts', import.meta.url));
 const { owner } = principal;
 const messages = [{ role: 'user', content: 'go' }] as const;
 const never = new Promise<never>(() => {});
@@ -68,6 +73,16 @@ describe('callyard dispatcher', () => {
     const one = await dispatcherProcess(yard, settings);
     one.process.disconnect();
     expect(await ended(one)).toBe(0);
+  });
+
+  it('stops when the process that started it went while it was starting', async () => {
+    const yard = await setup();
+    const { settings } = await modelEndpoint(() => says('Hello.'));
+    const env = environmentWith({ ...settings, REDIS_URL: yard.redisUrl, CALLYARD_PREFIX: yard.prefix });
+    const child = fork(main, ['dispatcher'], { env: { ...env, CALLYARD_METRICS_PORT: '0' }, silent: true });
+    onTestFinished(() => void child.kill('SIGKILL'));
+    child.disconnect();
+    expect(await once(child, 'exit')).toEqual([0, null]);
   });
 
   it('asks the models of a module, by their names', async () => {

@@ -4,6 +4,7 @@ import { drainWorker } from '@callyard/shared/drain';
 import { createFleetReader } from '@callyard/shared/fleet';
 import { defineTool, Type } from '@callyard/worker';
 import { callyard } from '../support/callyard-command.ts';
+import { monitor } from '../support/redis-monitor.ts';
 import { principal, setup, toolCall } from '../support/setup.ts';
 import { ended, workerProcesses } from '../support/worker-process.ts';
 
@@ -85,6 +86,29 @@ describe('callyard drain', () => {
     expect(await active(first.id)).toBe(0);
   });
 
+  it.each(['', ' '])(
+    'an id that is not there, as of a variable that is not set (%j), drains nobody',
+    async (wanted) => {
+      const yard = await setup();
+      const worker = await yard.worker([nothing]);
+      const { code, stdout, stderr } = await callyard(['drain', wanted], { CALLYARD_PREFIX: yard.prefix });
+      expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+      expect(stderr).toMatch(/^callyard: which worker\?/);
+      expect(await worker.isReady()).toBe(true);
+    },
+  );
+
+  it('a worker is told even where the time is over before it has been looked at', async () => {
+    const yard = await setup();
+    const { redis, names } = yard;
+    const worker = await yard.worker([nothing]);
+    const { pools } = await createFleetReader(redis, names).read(0);
+    const options = { redis, names, worker: { id: worker.id, pool: pools[0]?.pool ?? '' }, by: 'mia' };
+    const control = createControl(redis, names);
+    expect(await drainWorker({ ...options, control, timeoutMs: 0 })).toEqual({ isGone: false, calls: {} });
+    expect(await worker.stopped).toBe('closed');
+  });
+
   it('a worker that heard nothing is told again, and one that does not stop in time is told of', async () => {
     const { yard, first, active } = await yardWithWorkers();
     const { redis, names } = yard;
@@ -110,5 +134,25 @@ describe('callyard drain', () => {
     const told = yard.logged.filter(({ event }) => event === 'worker.drain');
     expect(told).toMatchObject([{ audit: true, decision: 'done', by: 'mia', worker: worker.id }]);
     expect(await other.isReady()).toBe(true);
+  });
+
+  it('who has the calls of the pool is asked once, and then of those only that are new', async () => {
+    const { redis, redisUrl, names } = await setup();
+    const take = async (worker: string, key: string) => {
+      await redis.hset(names.job('p', key), 'pb', worker);
+      await redis.lpush(names.active('p'), key);
+    };
+    for (let i = 0; i < 100; i++) await take(i < 5 ? 'mine' : 'other', `r.0.${i}`);
+    let asked = 0;
+    const isAsked = (line: string) => line.includes(`"hget" "${names.tag}`) && line.endsWith('"pb"');
+    const stop = await monitor(redisUrl, (line) => void (isAsked(line) && asked++));
+    const control = { drain: () => Promise.resolve() };
+    const worker = { id: 'mine', pool: 'p' };
+    const drained = drainWorker({ redis, names, control, worker, by: 'mia', timeoutMs: 900 });
+    await expect.poll(() => asked).toBe(100);
+    await take('mine', 'r.1.0');
+    expect(await drained).toEqual({ isGone: false, calls: { held: 6 } });
+    stop();
+    expect(asked).toBe(101);
   });
 });

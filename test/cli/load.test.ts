@@ -1,5 +1,7 @@
-import { fork } from 'node:child_process';
+import { fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -10,10 +12,13 @@ import { scripted } from '../../packages/cli/src/load/scripted.ts';
 import { keepPace } from '../../packages/cli/src/load/pace.ts';
 import { newTally, noteLatency, noteOutcomes, renderTally } from '../../packages/cli/src/load/tally.ts';
 import { callyard } from '../support/callyard-command.ts';
+import { isAlive } from '../support/is-alive.ts';
 import { setup } from '../support/setup.ts';
+import { folderWith } from '../support/temporary-folder.ts';
 
 const examples = fileURLToPath(new URL('../../examples/tools', import.meta.url));
 const main = fileURLToPath(new URL('../../packages/cli/src/main.ts', import.meta.url));
+const notePid = new URL('../support/note-pid.ts', import.meta.url).href;
 const never = new AbortController().signal;
 
 /** A fleet as `demo --load` wants it: the example tools, and a dispatcher that has its model. */
@@ -74,7 +79,43 @@ it('a tally says what was asked, done and refused in a line', () => {
   );
 });
 
+/** Each process that a command starts tells its pid to a file; what is alive of them, at a moment. */
+async function watchedProcesses() {
+  const folder = await folderWith({ pids: '' });
+  const file = join(folder, 'pids');
+  const pids = () => readFileSync(file, 'utf8').trim().split('\n').map(Number);
+  onTestFinished(() => {
+    for (const pid of pids().filter(isAlive)) process.kill(pid, 'SIGKILL');
+  });
+  const settings = { NODE_OPTIONS: `--import=${notePid}?file=${encodeURIComponent(file)}`, CALLYARD_METRICS_PORT: '0' };
+  return { settings, count: () => pids().length, alive: () => pids().filter(isAlive) };
+}
+
 describe('callyard demo --load', () => {
+  it('that cannot start says so, and leaves no process behind', { timeout: 60_000 }, async () => {
+    const { settings, count, alive } = await watchedProcesses();
+    const wrong = { CALLYARD_LIMITS_FILE: '/nonexistent.json', REDIS_URL: '', ...settings };
+    const { code, stderr } = await callyard(['demo', '--load'], wrong);
+    expect(alive()).toEqual([]);
+    expect(count(), 'itself, the keeper of its Redis, two workers and a dispatcher').toBe(5);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/^callyard: [^\n]+ before it served:\ncallyard: the [^\n]+ cannot be used: [^\n]+\n$/);
+  });
+
+  it('ends in good order at a Ctrl-C while its fleet starts', { timeout: 60_000 }, async () => {
+    const { settings, count, alive } = await watchedProcesses();
+    const env = environmentWith({ REDIS_URL: '', ...settings });
+    const child = spawn(process.execPath, [main, 'demo', '--load'], { env, detached: true });
+    let said = '';
+    child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()));
+    child.stdout.resume();
+    const exited = once(child, 'exit');
+    await expect.poll(count, { timeout: 10_000, interval: 10 }).toBeGreaterThan(2);
+    process.kill(-(child.pid ?? 0), 'SIGINT'); // as a terminal does: to all processes of its group
+    const [code] = (await exited) as [number];
+    expect({ code, said, alive: alive() }).toEqual({ code: 0, said: '', alive: [] });
+  });
+
   it('asks a fleet at the rate it was told, and says what became of it', { timeout: 60_000 }, async () => {
     const { code, stdout } = await callyard(['demo', '--load', '--rate', '60', '--minutes', '0.1'], await fleet());
     expect(code).toBe(0);

@@ -62,9 +62,10 @@ describe('lines for people', () => {
   const log = createLogger({ name: 'test', destination: prettyLines((text) => void written.push(text), false) });
 
   it('show an error below with its stack, and write no command to the terminal', () => {
-    log.error({ event: 'call.failed', err: new TypeError('no\u001B[2J'), tool: 'a\u0007b' }, 'broken\nline');
+    const fields = { event: 'call.failed', tool: 'a\u0007b', 'n\u001B[2J\nm': 1 };
+    log.error({ ...fields, err: new TypeError('no\u001B[2J') }, 'broken\nline');
     const [first, second, third] = (written.at(-1) ?? '').split('\n');
-    expect(first).toMatch(/ERROR call\.failed broken line tool=ab$/);
+    expect(first).toMatch(/ERROR call\.failed broken line tool=ab n\[2J m=1$/);
     expect(second).toBe('    TypeError: no[2J');
     expect(third).toMatch(/^ {4} +at /);
   });

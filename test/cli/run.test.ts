@@ -98,6 +98,18 @@ describe('callyard run show', () => {
     });
   });
 
+  it('writes no command to the terminal, whatever the model calls a tool and says', async () => {
+    const yard = await setup();
+    const lines = [proposes(toolCall('no\u001B[2Jpe')), says('Done\u001B]0;ID\u0007\nfor today.')];
+    const dispatcher = await yard.dispatcher({ model: scriptedModel(lines, { name: 'script' }) });
+    const { runId } = await dispatcher.submit({ messages: [{ role: 'user', content: 'go' }], principal });
+    await dispatcher.wait(runId, { owner });
+    const { stdout } = await run(yard, 'show', runId, '--owner', owner);
+    expect(stdout).toMatch(/^0 +0 +no\[2Jpe +refused: unknown_tool/m);
+    expect(stdout.trimEnd()).toMatch(/\n\nDone\]0;ID\nfor today\.$/);
+    expect(stdout).not.toMatch(/[^\P{Cc}\n]/u);
+  });
+
   it('shows nothing of a run of another owner, nor of one that never was', async () => {
     const { yard, dispatcher } = await yardThatServes();
     const { runId } = await dispatcher.submit({ messages: [{ role: 'user', content: 'go' }], principal });

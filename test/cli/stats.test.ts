@@ -1,10 +1,12 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { environmentWith } from '@callyard/shared/config';
 import { createFleetReader } from '@callyard/shared/fleet';
 import { createTallyReader } from '@callyard/shared/tally';
+import { screenful } from '../../packages/cli/src/fleet/live-page.ts';
 import { callyard } from '../support/callyard-command.ts';
+import { redisProxy } from '../support/redis-proxy.ts';
 import { principal, setup, toolCall, type Callyard } from '../support/setup.ts';
 import { workerProcesses } from '../support/worker-process.ts';
 
@@ -41,9 +43,12 @@ function watch({ redisUrl, prefix }: Callyard, ...args: string[]) {
   const env = environmentWith({ REDIS_URL: redisUrl, CALLYARD_PREFIX: prefix, NO_COLOR: '1' });
   const child = spawn(process.execPath, [main, 'stats', '--watch', ...args], { env });
   let printed = '';
+  let told = '';
   child.stdout.on('data', (chunk: Buffer) => (printed += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (told += chunk.toString()));
+  onTestFinished(() => void child.kill('SIGKILL'));
   const exited = new Promise<number | null>((resolve) => child.once('exit', resolve));
-  return { child, exited, printed: () => printed };
+  return { child, exited, printed: () => printed, told: () => told };
 }
 
 describe('callyard stats', () => {
@@ -90,6 +95,29 @@ describe('callyard stats', () => {
     child.kill('SIGINT');
     expect(await exited).toBe(0);
     expect(printed()).not.toContain('\x1b');
+    expect(printed()).toMatch(/^\d\d:\d\d:\d\d\nPools 0/);
+  });
+
+  it('with --watch it says that Redis does not answer, and goes on when it does', async () => {
+    const yard = await setup();
+    const proxy = await redisProxy(yard.redisUrl);
+    const { child, exited, printed, told } = watch({ ...yard, redisUrl: proxy.url });
+    const pages = () => printed().match(/^Pools 0/gm)?.length ?? 0;
+    await expect.poll(pages, patiently).toBe(1);
+    proxy.dieAfter(1);
+    await expect.poll(told, patiently).toMatch(/^callyard: Redis does not answer since \d\d:\d\d:\d\d\n$/);
+    proxy.revive();
+    await expect.poll(pages, patiently).toBeGreaterThan(1);
+    child.kill('SIGINT');
+    expect(await exited).toBe(0);
+  });
+
+  it.each([
+    ['what fits whole', 3, 12, ['one', 'two', 'three']],
+    ['lines it has no room for by their number', 2, 40, ['one', '… 2 more lines']],
+    ['a line it has no room for by its beginning', 3, 4, ['one', 'two', 'thr…']],
+  ])('on a terminal a page shows %s', (_, rows, columns, lines) => {
+    expect(screenful('one\ntwo\nthree\n', { rows: rows + 1, columns })).toEqual(lines);
   });
 
   it('with --watch --json it prints a line each time', async () => {

@@ -1,53 +1,17 @@
 import { describe, expect, it } from 'vitest';
-import type { Dispatcher } from '@callyard/dispatcher';
 import { defineTool, ToolError, Type } from '@callyard/worker';
-import { renderCall, renderGone, renderRunCalls } from '../../packages/cli/src/why-page.ts';
 import { approvalYard, parked, payments, waitingFor } from '../support/approvals.ts';
 import { callyard } from '../support/callyard-command.ts';
 import { atOnce, brittle, endsOf, letDie } from '../support/dead.ts';
 import { play, playedModel } from '../support/played-model.ts';
 import { principal, proposes, says, setup, signal, toolCall, type Callyard } from '../support/setup.ts';
 import { watchStarts } from '../support/starts.ts';
+import { enqueued, gated, page } from '../support/why.ts';
 import { workerProcesses } from '../support/worker-process.ts';
-
-/** What an operator reads of a call, or of a run. */
-async function page(dispatcher: Dispatcher, key: string, content = false): Promise<string> {
-  const why = await dispatcher.why(key, { content });
-  if (why.kind === 'call') return renderCall(why, 'http://jaeger/trace/{trace}', Date.now());
-  if (why.kind === 'run') return renderRunCalls(why, '');
-  return why.kind === 'gone' ? renderGone(why) : `malformed, ${why.nearest}`;
-}
 
 /** `why` as the command says it, in this installation. */
 const command = (yard: Callyard, ...args: string[]) =>
   callyard(['why', ...args], { CALLYARD_PREFIX: yard.prefix, CALLYARD_TRACE_URL: 'http://jaeger/trace/{trace}' });
-
-/** A tool whose calls begin when the test says so; `reach` resolves when so many have. */
-function gated(policy: Parameters<typeof brittle>[0] = {}) {
-  const begun = signal();
-  const gate = signal();
-  const tool = defineTool({
-    name: 'gated',
-    version: '1.0.0',
-    description: 'Ends when it is let',
-    parameters: Type.Object({ n: Type.Optional(Type.Integer()) }),
-    policy: { timeoutMs: 20_000, ...policy },
-    async handler({ n = 0 }) {
-      begun.resolve();
-      await gate.promise;
-      return { n };
-    },
-  });
-  return { tool, begun: begun.promise, open: gate.resolve };
-}
-
-/** The keys of the calls that are on their way, in their order. */
-async function enqueued(yard: Callyard, count: number): Promise<string[]> {
-  const keys = () =>
-    yard.logged.flatMap(({ event, job_id }) => (event === 'call.enqueued' ? String(job_id) : [])).toSorted();
-  await expect.poll(keys).toHaveLength(count);
-  return keys();
-}
 
 describe('why a call', () => {
   it('that ended took so long: its waits, attempts and errors, and its content only where that is asked for', async () => {
@@ -96,7 +60,7 @@ describe('why a call', () => {
     const waiting = standing.filter((text) => text.includes('waits in its lane'));
     expect(waiting).toHaveLength(2);
     expect(waiting.join('\n')).toMatch(
-      /place 1 of 2, waits for the rate of 1 in 60 s per user, until in \d+\.\d s[^]*place 2 of 2, the first waits for the rate/,
+      /place 1 of 2, waits for the rate of 1 in 60 s per user, due in \d+\.\d s[^]*place 2 of 2, the first waits for the rate/,
     );
     expect(waiting[0]).toContain(`, batch\nrun ${keys[1]?.split('.')[0]}, for acme/mia`);
     expect(waiting[0]).toMatch(new RegExp(`enqueued \\S+ by dispatcher ${dispatcher.id}\ndeadline `));
@@ -143,7 +107,7 @@ describe('why a call', () => {
     const ended = dispatcher.execute([toolCall('flaky')], { principal, signal: stop.signal });
     await failed.promise;
     const [key = ''] = await enqueued(yard, 1);
-    await expect.poll(() => page(dispatcher, key)).toMatch(/waits for \d+ ms for its next attempt, (until in|due now)/);
+    await expect.poll(() => page(dispatcher, key)).toMatch(/waits for \d+ ms for its next attempt, due (in|now)/);
     expect(await page(dispatcher, key)).toContain('tool_error: down, card [redacted card]');
     stop.abort();
     await ended;
@@ -157,7 +121,7 @@ describe('why a call', () => {
     const key = waiting?.key ?? '';
     await parked(yard, worker.pool, 1);
     expect(await page(dispatcher, key)).toMatch(
-      /waits for \d+ ms for a person with role:boss to approve it, until in \d+\.\d s/,
+      /waits for \d+ ms for a person with role:boss to approve it, due in \d+\.\d s/,
     );
     const by = { owner: 'acme', userId: 'ben', roles: ['boss'] };
     await dispatcher.approvals.approve(key, { by, why: 'fine by me' });
@@ -178,6 +142,7 @@ describe('why a call', () => {
     first?.process.kill('SIGKILL');
     await expect.poll(() => page(dispatcher, key), { timeout: 10_000 }).toMatch(/which is gone|which has lost it/);
     await expect.poll(() => page(dispatcher, key), { timeout: 10_000 }).toMatch(/: no worker serves it\n/);
+    expect(await page(dispatcher, key)).toMatch(/which (is gone|has lost it); no worker serves its pool/);
     await workerProcesses(yard, 1);
     await ended;
     const text = await page(dispatcher, key);
@@ -203,6 +168,40 @@ describe('why a call', () => {
     const shown = await command(yard, key, '--content');
     expect(shown.stdout).toContain('arguments {"n":0,"password":"[redacted]"}');
     expect(shown.code).toBe(0);
+  });
+});
+
+describe('what a model, a provider or a tool has written', () => {
+  const obeyed = '\u001B]0;ID\u0007\u009B2J';
+  const isPlain = /^[^\p{Cc}]+$/u;
+
+  it('is no command to the terminal that shows why a call ended so', async () => {
+    const yard = await setup();
+    const tool = defineTool({
+      name: 'says',
+      version: '1.0.0',
+      description: 'Says what a terminal would obey',
+      parameters: Type.Object({}),
+      handler: () => ({ said: obeyed }),
+    });
+    await yard.worker([tool]);
+    const dispatcher = await yard.dispatcher();
+    const { outcomes } = await dispatcher.execute([toolCall('says', {}, `call_${obeyed}`)], { principal });
+    const lines = (await page(dispatcher, outcomes[0]?.key ?? '', true)).split('\n');
+    expect(lines).toContain('the model calls it call_]0;ID2J');
+    expect(lines.at(-1)).toMatch(/^result \{"said":"[^"]+2J"\}$/);
+    for (const line of lines) expect(line).toMatch(isPlain);
+  });
+
+  it('is none to the one that shows the calls of a run', async () => {
+    const yard = await setup();
+    const dispatcher = await yard.dispatcher({ model: playedModel(yard.redis, yard.names) });
+    const messages = play(proposes(toolCall(`no${obeyed}pe`)), says('Done.'));
+    const { runId } = await dispatcher.submit({ messages, principal, conversationId: `c${obeyed}` });
+    await dispatcher.wait(runId, { owner: 'acme' });
+    const lines = (await page(dispatcher, runId)).split('\n');
+    expect(lines.at(-1)).toMatch(/\.0\.0 {2}no\]0;ID2Jpe {2}refused: unknown_tool/);
+    for (const line of lines) expect(line).toMatch(isPlain);
   });
 });
 

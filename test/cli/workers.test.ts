@@ -4,6 +4,9 @@ import { callyard } from '../support/callyard-command.ts';
 import { principal, setup, toolCall } from '../support/setup.ts';
 import { workerProcesses } from '../support/worker-process.ts';
 
+/** The clock of a machine that is two hours ahead. */
+const later = 'const { now } = Date; Date.now = () => now() + 7_200_000;';
+
 describe('callyard workers', () => {
   it('lists who serves what, and how many calls each holds', async () => {
     const yard = await setup();
@@ -23,6 +26,9 @@ describe('callyard workers', () => {
     expect(stdout).toMatch(
       new RegExp(`${worker?.id} .* ${worker?.pid} +\\w{8} +4 +2 +(< 1|\\d+) s +\\w+ \\w+ \\w+ and \\d+ more`),
     );
+    const hoursAhead = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(later)}` };
+    const there = await callyard(['workers'], { CALLYARD_PREFIX: yard.prefix, ...hoursAhead });
+    expect(there.stdout, 'ages are those of the clock of Redis').toMatch(/ (< 1|\d+) s +\w+ \w+ \w+ and/);
     stop.abort();
     await asked;
   });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ModelError, type Model, type Usage } from '@callyard/dispatcher';
+import { ModelError, type Model, type ModelResponse, type Usage } from '@callyard/dispatcher';
 import { collecting } from '../support/collecting.ts';
 import { principal, says, setup } from '../support/setup.ts';
 import { folderWith } from '../support/temporary-folder.ts';
@@ -33,6 +33,24 @@ describe('a question to a model', () => {
     expect(sum('callyard_model_cost_total')).toBeCloseTo(0.08);
     expect(sum('callyard_runs_total', { state: 'completed', stop: 'answer' })).toBe(3);
   });
+
+  it.each([[{}], [{ usage: {} }], [{ usage: { inputTokens: Number.NaN, outputTokens: 1 } }]])(
+    'whose answer does not say what it took is counted once, without tokens, and fails no run: %j',
+    async (said) => {
+      const read = await collecting();
+      const yard = await setup();
+      const dispatcher = await yard.dispatcher({ prices });
+      const answer = { message: says('Done.'), stop: 'answer', ...said } as unknown as ModelResponse;
+      const silent: Model = { name: 'dear', provider: 'home-made', ask: async () => answer };
+      const run = await dispatcher.run({ messages, principal, model: silent });
+      expect(run).toMatchObject({ state: 'completed', text: 'Done.', usage: { inputTokens: 0, outputTokens: 0 } });
+      const { sum } = await read();
+      expect(sum('gen_ai_client_operation_duration_count')).toBe(1);
+      expect(sum('gen_ai_client_operation_duration_count', { error_type: '' })).toBe(1);
+      expect(sum('gen_ai_client_token_usage_count')).toBe(0);
+      expect(sum('callyard_model_cost_total')).toBe(0);
+    },
+  );
 
   it.each([
     ['429', new ModelError('busy', { status: 429 })],

@@ -1,5 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { createFleetReader } from '@callyard/shared/fleet';
+import { createLogger } from '@callyard/shared/log';
+import { watchFleet } from '../../packages/dispatcher/src/fleet-gauges.ts';
 import { collecting } from '../support/collecting.ts';
+import { ownRedis } from '../support/own-redis.ts';
 import { principal, setup, toolCall } from '../support/setup.ts';
 import { workerProcesses } from '../support/worker-process.ts';
 
@@ -35,5 +39,28 @@ describe('gauges of a dispatcher', () => {
     await asked;
     await dispatcher.close();
     expect((await read()).text).not.toContain('callyard_pool_');
+  });
+
+  it('ask a Redis that does not answer once, however often they are read, and say so', async () => {
+    const scraped = await collecting();
+    const { redis, names, freeze, thaw } = await ownRedis();
+    const fleet = createFleetReader(redis, names);
+    const events: unknown[] = [];
+    const destination = { write: (line: string) => void events.push((JSON.parse(line) as { event: string }).event) };
+    let asked = 0;
+    const read = (maxAgeMs?: number) => {
+      asked += 1;
+      return fleet.read(maxAgeMs);
+    };
+    const stop = watchFleet({ read }, createLogger({ name: 'test', destination }));
+    const isTold = async () => (await scraped()).text.includes('callyard_redis_memory{state="used"}');
+    expect(await isTold()).toBe(true);
+    freeze();
+    await expect.poll(isTold).toBe(false);
+    for (let i = 0; i < 5; i++) expect(await isTold()).toBe(false);
+    expect({ asked, events }).toEqual({ asked: 2, events: ['fleet.unread'] });
+    thaw();
+    await expect.poll(isTold).toBe(true);
+    stop();
   });
 });

@@ -1,13 +1,15 @@
 import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { describe, expect, it } from 'vitest';
+import type { Model } from '@callyard/dispatcher';
 import { auditFields, logEvents, logFields } from '@callyard/shared/log-names';
 import type { ServingProcess } from '../../packages/cli/src/processes.ts';
 import { waitingFor } from '../support/approvals.ts';
 import { callyard } from '../support/callyard-command.ts';
 import { defineTool, Type } from '@callyard/worker';
+import { endpoint, sendError } from '../support/chat-endpoint.ts';
 import { all } from '../support/dead.ts';
-import { principal, proposes, says, signal, toolCall } from '../support/setup.ts';
+import { principal, proposes, says, setup, signal, toolCall } from '../support/setup.ts';
 import { plainOutcome } from '../support/outcome.ts';
 import { folderWith } from '../support/temporary-folder.ts';
 import { spansOf, tracedYard, traceThisFile } from '../support/traced-yard.ts';
@@ -142,6 +144,74 @@ describe('the lines of several processes', () => {
     });
     expect(failed?.msg).toContain('canary-words');
     expect(printed.join('\n')).not.toContain('hunter2');
+  });
+
+  it('say that a model failed and with which status, and repeat what it said only where that is asked for', async () => {
+    const { model } = await endpoint((response) => {
+      sendError(response, 422, {}, `{"input":"canary-words","password":"hunter2"}`);
+    });
+    const yard = await setup();
+    const told = async (logContent: boolean) => {
+      const dispatcher = await yard.dispatcher({ logContent, model: model() });
+      const asked = { messages: [{ role: 'user', content: 'go' }], principal } as const;
+      const { runId } = await dispatcher.submit(asked);
+      const runs = [await dispatcher.run(asked), await dispatcher.wait(runId, principal)];
+      for (const run of runs) expect(run).toMatchObject({ stop: 'model_error', error: /canary-words/ });
+      await dispatcher.close();
+      const ends = yard.logged.splice(0).filter(({ event }) => event === 'run.ended');
+      expect(ends).toMatchObject([{ stop: 'model_error' }, { stop: 'model_error' }]);
+      return ends.map(({ reason }) => reason);
+    };
+    const status = 'the model answered with status 422';
+    expect(await told(false)).toEqual([status, status]);
+    const said = 'gpt-x: 422 {"input":"canary-words","password":"[redacted]"}';
+    expect(await told(true)).toEqual([said, said]);
+  });
+
+  it('of a model that throws what no model should say what kind of error it is, and where, but not its words', async () => {
+    const yard = await setup();
+    let asks = 0;
+    const model: Model = {
+      name: 'rude',
+      provider: 'home-made',
+      async ask() {
+        asks += 1;
+        if (asks === 1) throw new RangeError('canary-words\n    at canary-words', { cause: new Error('hunter2') });
+        return { message: says('Done.'), stop: 'answer', usage: { inputTokens: 1, outputTokens: 1 } };
+      },
+    };
+    const dispatcher = await yard.dispatcher({ model });
+    const { runId } = await dispatcher.submit({ messages: [{ role: 'user', content: 'go' }], principal });
+    expect(await dispatcher.wait(runId, principal)).toMatchObject({ state: 'completed' });
+    const err = { message: 'the model threw a RangeError', stack: expect.stringContaining('logs.test.ts') as unknown };
+    expect(yard.logged).toContainEqual(
+      expect.objectContaining({ event: 'run.fault', err: expect.objectContaining(err) as unknown }),
+    );
+    expect(JSON.stringify(yard.logged)).not.toMatch(/canary-words|hunter2/);
+  });
+
+  it('quote no argument that a fallback refuses', async () => {
+    const yard = await setup();
+    const about = { version: '1.0.0', description: 'One of two', parameters: Type.Object({ city: Type.String() }) };
+    const other = defineTool({
+      ...about,
+      name: 'other',
+      parameters: Type.Object({ city: Type.Literal('Oslo') }),
+      handler: () => 1,
+    });
+    const first = defineTool({
+      ...about,
+      name: 'first',
+      policy: { retry: { attempts: 1 } },
+      fallback: { tool: 'other' },
+      handler: () => Promise.reject(new Error('away')),
+    });
+    await yard.worker([first, other]);
+    const dispatcher = await yard.dispatcher();
+    await dispatcher.execute([toolCall('first', { city: 'canary-words' })], { principal });
+    const line = { event: 'fallback.failed', code: 'invalid_arguments' };
+    expect(yard.logged).toContainEqual(expect.objectContaining(line));
+    expect(JSON.stringify(yard.logged)).not.toContain('canary-words');
   });
 
   it('leave the records of what operators did in the file, as their commands log nothing', async () => {

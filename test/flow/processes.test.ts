@@ -1,8 +1,9 @@
 import { spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
-import { principal, setup, toolCall } from '../support/setup.ts';
+import { play } from '../support/played-model.ts';
+import { principal, proposes, says, setup, toolCall } from '../support/setup.ts';
 import { watchStarts } from '../support/starts.ts';
-import { ended, workerProcesses } from '../support/worker-process.ts';
+import { dispatcherProcesses, ended, workerProcesses } from '../support/worker-process.ts';
 
 /** Whether a process runs; one that only waits to be reaped does not. */
 function isAlive(pid: number): boolean {
@@ -11,6 +12,34 @@ function isAlive(pid: number): boolean {
 }
 
 const naps = (count: number, name = 'nap', ms = 700) => Array.from({ length: count }, () => toolCall(name, { ms }));
+
+describe('processes', () => {
+  it('live on whatever anybody publishes', async () => {
+    const yard = await setup();
+    const [worker] = await workerProcesses(yard, 1);
+    const [driver] = await dispatcherProcesses(yard, 1);
+    const { admissionChannel, catalogChannel, controlChannel, noticeChannel } = yard.names;
+    const messages = [
+      '',
+      'no message',
+      'null',
+      '5',
+      '"text"',
+      '[null,5,{}]',
+      '{"of":"a newer version"}',
+      '{"due":"soon"}',
+    ];
+    for (const channel of [admissionChannel, catalogChannel, controlChannel, noticeChannel(driver?.id ?? '')]) {
+      for (const message of messages) expect(await yard.redis.publish(channel, message)).toBe(1);
+    }
+    const client = await yard.dispatcher();
+    const asked = { messages: play(proposes(...naps(1)), says('Done.')), principal, model: 'played' };
+    const { runId } = await client.submit(asked);
+    const run = await client.wait(runId, { ...principal, signal: AbortSignal.timeout(10_000) });
+    expect(run).toMatchObject({ state: 'completed', outcomes: [{ status: 'completed' }] });
+    expect([worker?.process.exitCode, driver?.process.exitCode]).toEqual([null, null]);
+  });
+});
 
 describe('worker processes', () => {
   it('killed by kill -9 lose their calls to the others, each call with one outcome', async () => {

@@ -28,7 +28,7 @@ async function ownRedis() {
 describe('Redis gone in the middle', () => {
   it('holds calls up and loses none', async () => {
     const redis = await ownRedis();
-    const logged: { msg?: string }[] = [];
+    const logged: { msg?: string; event?: string }[] = [];
     const lost = signal();
     const destination = {
       write(line: string) {
@@ -71,6 +71,7 @@ describe('Redis gone in the middle', () => {
       Array.from({ length: 10 }, () => ['through', 1]),
     );
     expect(logged.some(({ msg }) => msg === 'Redis is back')).toBe(true);
+    expect(logged.filter(({ event }) => event === 'worker.bullmq')).toEqual([]);
   });
 
   it('is said clearly when it was never there, without the password', async () => {

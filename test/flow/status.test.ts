@@ -1,8 +1,10 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { connect, type AddressInfo } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { createLogger } from '@callyard/shared/log';
+import { startStatusServer } from '../../packages/cli/src/status-server.ts';
 import { redisProxy } from '../support/redis-proxy.ts';
 import { freePort, scrape } from '../support/scrape.ts';
 import { principal, setup, toolCall } from '../support/setup.ts';
@@ -13,6 +15,25 @@ const shownOn = (port: number) => ({ CALLYARD_METRICS_PORT: String(port), CALLYA
 async function ask(port: number, path: string): Promise<[number, string]> {
   const response = await fetch(`http://127.0.0.1:${port}${path}`);
   return [response.status, (await response.text()).trim()];
+}
+
+/** Sends this as it stands, and resolves with what came until the other side closed. */
+async function raw(port: number, text: string): Promise<string> {
+  const closed = Promise.withResolvers<void>();
+  const socket = connect(port, '127.0.0.1');
+  let answer = '';
+  socket.on('data', (chunk: Buffer) => (answer += chunk.toString('latin1')));
+  socket.on('error', () => {}); // closed in the middle of what was sent, which is an answer, too
+  socket.on('close', () => closed.resolve());
+  socket.write(text);
+  await closed.promise;
+  return answer;
+}
+
+/** The status of the last answer on a connection that is closed after it. */
+async function statusOf(port: number, line: string, more = ''): Promise<number> {
+  const answer = await raw(port, `${line} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n${more}\r\n`);
+  return Number(/^HTTP\/1\.1 (\d+)/.exec(answer)?.[1]);
 }
 
 describe('a process that serves', () => {
@@ -45,6 +66,64 @@ describe('a process that serves', () => {
     await workerProcesses(yard, 1, { ...shownOn(port), CALLYARD_HEARTBEAT_MS: '60000' });
     await yard.redis.del(yard.names.workers);
     expect(await ask(port, '/readyz')).toEqual([503, 'not in the catalog']);
+  });
+
+  it('lives on whatever it is asked by anybody', async () => {
+    const yard = await setup();
+    const port = await freePort();
+    const [worker] = await workerProcesses(yard, 1, shownOn(port));
+    expect(await statusOf(port, 'GET //')).toBe(404);
+    const odd = '/// //[ //a:b:c //% /%00 /\x80 /?x=// /constructor /__proto__ http://';
+    for (const target of odd.split(' ')) expect([400, 404]).toContain(await statusOf(port, `GET ${target}`));
+    expect(await statusOf(port, 'GET http://elsewhere:1/healthz?x')).toBe(200);
+    expect(await statusOf(port, 'OPTIONS *')).toBe(404);
+    expect(await statusOf(port, 'GET ')).toBe(400);
+    expect(await statusOf(port, 'CONNECT //')).toBeNaN();
+    expect(await statusOf(port, 'GET //', `x: ${'y'.repeat(20_000)}\r\n`)).toBe(431);
+    expect(await statusOf(port, 'GET /healthz', 'upgrade: websocket\r\n')).toBe(200);
+    const many = 'GET // HTTP/1.1\r\nhost: a\r\n\r\nGET /readyz HTTP/1.1\r\nhost: a\r\n\r\n'.repeat(500);
+    expect(await raw(port, `${many}GET /healthz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n`)).toContain('ok\n');
+    for (const path of ['/metrics', '/readyz', '//']) {
+      const leaving = connect(port, '127.0.0.1', () => {
+        leaving.write(`GET ${path} HTTP/1.1\r\nhost: a\r\n\r\n`, () => leaving.resetAndDestroy());
+      });
+      await once(leaving, 'close');
+    }
+    expect(await ask(port, '/healthz')).toEqual([200, 'ok']);
+    expect(worker?.process.exitCode).toBeNull();
+  });
+
+  it('answers with an error where an answer fails, and says so in its log', async () => {
+    const port = await freePort();
+    const lines: Record<string, unknown>[] = [];
+    const log = createLogger({
+      name: 'test',
+      destination: { write: (line) => void lines.push(JSON.parse(line) as never) },
+    });
+    const fail = () => {
+      throw new Error('no figures');
+    };
+    const status = await startStatusServer({
+      metricsPort: port,
+      metricsHost: '127.0.0.1',
+      show: (request, response) => {
+        if (request.url === '/metrics?late') response.write('half');
+        return request.url === '/metrics?later' ? Promise.reject(new Error('no figures')) : fail();
+      },
+      isReady: fail,
+      log,
+    });
+    onTestFinished(() => status.stop());
+    expect(await ask(port, '/metrics')).toEqual([500, 'failed']);
+    expect(await ask(port, '/metrics?later')).toEqual([500, 'failed']);
+    await expect(ask(port, '/metrics?late')).rejects.toThrow('terminated');
+    expect(await ask(port, '/readyz')).toEqual([503, 'Redis does not answer']);
+    const line = {
+      event: 'status.failed',
+      level: 'error',
+      err: expect.objectContaining({ message: 'no figures' }) as unknown,
+    };
+    expect(lines).toMatchObject([line, line, line]);
   });
 
   it('serves without metrics where its port is taken', async () => {

@@ -1,6 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { describe, expect, it } from 'vitest';
-import { modelSaying, principal, proposes, says, toolCall } from '../support/setup.ts';
+import { once } from 'node:events';
+import { createServer, type IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { asks, asksAlone } from '../support/asking-tools.ts';
+import { modelSaying, principal, proposes, says, setup, toolCall } from '../support/setup.ts';
 import { play } from '../support/played-model.ts';
 import { expectTree, spansOf, traceThisFile, tracedYard } from '../support/traced-yard.ts';
 
@@ -68,5 +72,54 @@ describe("a caller's trace", () => {
     const submit = () => dispatcher.submit({ ...asked, traceparent: callerTrace().traceparent });
     const first = await submit();
     expect(await submit()).toEqual({ runId: first.runId, isNew: false });
+  });
+});
+
+describe('a service behind a tool', () => {
+  it("that its policy marks is told the caller's trace with its state, from an isolated tool, too", async () => {
+    const heard = new Map<string | undefined, IncomingMessage['headers']>();
+    const server = createServer(({ url, headers }, response) => {
+      heard.set(url, headers);
+      response.end();
+    }).listen(0, '127.0.0.1');
+    onTestFinished(() => void server.close());
+    await once(server, 'listening');
+    const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const yard = await setup();
+    await yard.worker([asks, asksAlone]);
+    const dispatcher = await yard.dispatcher();
+    const { traceId, traceparent } = callerTrace();
+    const asked = [toolCall('asks', { url: `${base}/plain` }), toolCall('asks_alone', { url: `${base}/alone` })];
+    const { outcomes } = await dispatcher.execute(asked, { principal, traceparent, tracestate: 'vendor=7' });
+    expect(outcomes).toMatchObject([{ value: 200 }, { value: 200 }]);
+    const attempts = () => spansOf(traceId).filter(({ name }) => name.startsWith('execute_tool'));
+    await expect.poll(() => attempts().length).toBe(2);
+    for (const [path, name] of [
+      ['/plain', 'execute_tool asks'] as const,
+      ['/alone', 'execute_tool asks_alone'] as const,
+    ]) {
+      const spanId = attempts().find((span) => span.name === name)?.spanId;
+      expect(heard.get(path)).toMatchObject({ traceparent: `00-${traceId}-${spanId}-01`, tracestate: 'vendor=7' });
+    }
+  });
+});
+
+describe('the trace of a submit whose key was used before', () => {
+  it('tells of the run that stands for it, and leads there; whom it conflicts with has made a mistake', async () => {
+    const { dispatcher, receiver } = await tracedYard({ workers: 1 });
+    const [first, again, other] = [callerTrace(), callerTrace(), callerTrace()];
+    const submit = ({ traceparent }: typeof first, words: string) =>
+      dispatcher.submit({ messages: play(says(words)), principal, model: 'played', key: 'once', traceparent });
+    const { runId } = await submit(first, 'Done.');
+    await submit(again, 'Done.');
+    await expect(submit(other, 'Not yet.')).rejects.toMatchObject({ code: 'conflict' });
+    const submitted = (at: typeof first) => spansOf(at.traceId).find(({ name }) => name === 'submit run');
+    await receiver.until(() => submitted(other) !== undefined);
+    const { spanId } = submitted(first) ?? {};
+    for (const at of [again, other]) {
+      expect(submitted(at)).toMatchObject({ status: 'UNSET', links: [{ traceId: first.traceId, spanId }] });
+      expect(submitted(at)?.attributes['callyard.run.id']).toBe(runId);
+    }
+    expect(submitted(other)?.attributes['error.type']).toBe('conflict');
   });
 });

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { proposes, says, toolCall } from '../support/setup.ts';
+import { configureTelemetry } from '@callyard/shared/telemetry';
+import { hashOfUser } from '@callyard/shared/telemetry-span';
+import { modelSaying, proposes, says, setup, toolCall } from '../support/setup.ts';
 import { play } from '../support/played-model.ts';
-import { expectTree, traceThisFile, tracedYard } from '../support/traced-yard.ts';
+import { expectTree, spansOf, traceThisFile, tracedYard } from '../support/traced-yard.ts';
 import type { Callyard } from '../support/setup.ts';
 
 traceThisFile();
@@ -46,6 +48,7 @@ async function valueOf(redis: Callyard['redis'], key: string): Promise<unknown> 
 
 async function leakyRun() {
   const settings = { OPENAI_API_KEY: canary.apiKey, CALLYARD_USER_HASH_SECRET: 's' };
+  configureTelemetry({ userHashSecret: 's', captureContent: false, redact: (value) => value });
   const traced = await tracedYard({ settings });
   const { dispatcher, yard } = traced;
   const { runId } = await dispatcher.submit({
@@ -65,7 +68,7 @@ describe('content and secrets', () => {
       ['completed', 1],
       ['failed', 2],
     ]);
-    await expectTree({ stop }, traceId, [
+    const spans = await expectTree({ stop }, traceId, [
       'submit run',
       '  invoke_agent callyard hold=1 submitted ended completed',
       '    chat played',
@@ -81,6 +84,7 @@ describe('content and secrets', () => {
       '    chat played',
     ]);
     for (const secret of Object.values(canary)) expect(receiver.raw()).not.toContain(secret);
+    expect(new Set(spans.map(({ attributes }) => attributes['user.hash']))).toEqual(new Set([hashOfUser(principal)]));
     const lines = logs();
     expect(lines).toContain('call.failed');
     for (const secret of [canary.password, canary.apiKey, canary.user]) expect(lines).not.toContain(secret);
@@ -95,5 +99,36 @@ describe('content and secrets', () => {
     expect(job).toMatchObject({ progress: expect.stringContaining('[redacted]'), failedReason: expect.any(String) });
     expect(JSON.stringify(job)).not.toContain(canary.password);
     expect(JSON.stringify(run.outcomes)).not.toContain(canary.password);
+  });
+});
+
+describe('what a model or a caller makes too long', () => {
+  it('stands in no span and in no line: a tool that was not offered has no name there, an id is cut', async () => {
+    const yard = await setup();
+    const dispatcher = await yard.dispatcher();
+    const call = toolCall(`${canary.password}${'x'.repeat(2_000_000)}`, {}, `call_${'y'.repeat(1_000_000)}`);
+    const messages = [{ role: 'user', content: 'Go.' }] as const;
+    const model = modelSaying(proposes(call), says('Sorry.'));
+    const { traceId = '', outcomes } = await dispatcher.run({ messages, principal, model });
+    expect(outcomes[0]).toMatchObject({ error: { code: 'unknown_tool' } });
+    await expect.poll(() => spansOf(traceId).map(({ name }) => name)).toContain('invoke_agent callyard');
+    const settled = spansOf(traceId).find(({ name }) => name === 'settle calls');
+    expect(settled?.attributes).toMatchObject({
+      'gen_ai.tool.name': '_OTHER',
+      'gen_ai.tool.call.id': `call_${'y'.repeat(251)}`,
+    });
+    expect(JSON.stringify(spansOf(traceId)).length).toBeLessThan(10_000);
+    expect(yard.logged.map(({ event }) => event)).toContain('call.refused');
+    expect(Math.max(...yard.logged.map((line) => JSON.stringify(line).length))).toBeLessThan(5_000);
+  });
+
+  it('is refused where it is the id of a conversation', async () => {
+    const dispatcher = await (await setup()).dispatcher();
+    const messages = [{ role: 'user', content: 'Go.' }] as const;
+    const asked = { messages, principal, conversationId: 'c'.repeat(257) };
+    const refusal = 'conversationId has 257 characters; at most 256 are taken';
+    await expect(dispatcher.run({ ...asked, model: modelSaying(says('No.')) })).rejects.toThrow(refusal);
+    await expect(dispatcher.submit(asked)).rejects.toThrow(refusal);
+    await expect(dispatcher.execute([toolCall('nap')], asked)).rejects.toThrow(refusal);
   });
 });

@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { scriptedModel } from '@callyard/dispatcher';
 import { all, atOnce } from '../support/dead.ts';
-import { asksOf } from '../support/played-model.ts';
+import { asksOf, playedModel } from '../support/played-model.ts';
 import { principal, proposes, says, toolCall } from '../support/setup.ts';
 import { watchStarts } from '../support/starts.ts';
 import { expectTree, kill, spansOf, traceThisFile, tracedYard } from '../support/traced-yard.ts';
 import { waitIn } from '../support/trace-notation.ts';
 import { ended } from '../support/worker-process.ts';
+import type { ReceivedSpan } from '../../packages/cli/src/otlp-receiver.ts';
 import type { ServingProcess } from '../../packages/cli/src/processes.ts';
 
 traceThisFile();
@@ -69,19 +70,46 @@ async function napping() {
   return { traced, runId, traceId, holder: await holderOf(traced, runId) };
 }
 
-/** A durable run whose first question hangs, and who holds it. */
-async function asking() {
+/** A durable run whose first questions hang, and who holds it. */
+async function asking(hangs = 1) {
   const traced = await tracedYard({ dispatchers: 2 });
-  const { runId, traceId } = await traced.submit({ ...says('Done.'), hangs: 1 });
+  const { runId, traceId } = await traced.submit({ ...says('Done.'), hangs });
   await expect.poll(() => asksOf(traced.yard, runId)).toEqual([1]);
   return { traced, runId, traceId, holder: await holderOf(traced, runId) };
+}
+
+/** When the hold began, and when its dispatcher was last known to live, once that is as long as this. */
+async function livedFor({ yard }: Yard, runId: string, ms: number): Promise<{ heldAt: number; aliveAt: number }> {
+  const times = async () => {
+    const [heldAt, aliveAt] = await yard.redis.hmget(yard.names.run(runId), 'heldAt', 'aliveAt');
+    return { heldAt: Number(heldAt), aliveAt: Number(aliveAt) };
+  };
+  const lived = async () => (({ heldAt, aliveAt }) => aliveAt - heldAt)(await times());
+  await expect.poll(lived, { timeout: 10_000 }).toBeGreaterThan(ms);
+  return times();
+}
+
+/** That the lost hold is as long as it was, and that the next one says for how long nobody drove the run. */
+function expectTimesOf(spans: readonly ReceivedSpan[], known: { heldAt: number; aliveAt: number }, killedAt: number) {
+  const holds = spans.filter(({ name }) => name.startsWith('invoke')).toSorted((a, b) => a.startMs - b.startMs);
+  const [lost, next] = holds as [ReceivedSpan, ReceivedSpan];
+  const endMs = lost.startMs + lost.durationMs;
+  expect(lost.startMs).toBe(known.heldAt);
+  expect(endMs).toBeGreaterThanOrEqual(known.aliveAt);
+  expect(endMs).toBeLessThan(killedAt + 50); // clocks of two processes, one of them Redis
+  const begun = spans.filter(({ parentSpanId }) => parentSpanId === lost.spanId);
+  expect(begun.filter((span) => span.startMs < lost.startMs - 50 || span.startMs > endMs)).toEqual([]);
+  expect(next.attributes['callyard.hold.gap.ms']).toBeGreaterThan(500);
+  expect(Math.abs(Number(next.attributes['callyard.hold.gap.ms']) - (next.startMs - endMs))).toBeLessThan(200);
 }
 
 describe('the trace of a run whose dispatcher is killed', () => {
   it('while calls run has no orphans: the next one tells of its hold, and for how long nobody drove the run', async () => {
     const { traced, runId, traceId, holder } = await napping();
+    const known = await livedFor(traced, runId, 1_000);
+    const killedAt = Date.now();
     await kill(holder);
-    await traced.dispatcher.wait(runId, { owner });
+    expect(await traced.dispatcher.wait(runId, { owner })).toMatchObject({ state: 'completed', holds: 2 });
     const spans = await expectTree(traced, traceId, [
       'submit run',
       '  invoke_agent callyard hold=1 lost !lost',
@@ -94,8 +122,7 @@ describe('the trace of a run whose dispatcher is killed', () => {
       '    gather calls 1 calls',
       '    chat played',
     ]);
-    const [, second] = spans.filter(({ name }) => name.startsWith('invoke')).toSorted((a, b) => a.startMs - b.startMs);
-    expect(second?.attributes['callyard.hold.gap.ms']).toBeGreaterThan(500);
+    expectTimesOf(spans, known, killedAt);
   });
 
   it('or stopped for long, tells of its hold once: who took over has told', async () => {
@@ -120,12 +147,32 @@ describe('the trace of a run whose dispatcher is killed', () => {
 
   it('while it asks shows the question of the next one alone', async () => {
     const { traced, runId, traceId, holder } = await asking();
+    const known = await livedFor(traced, runId, 1_000); // nothing is written while a model answers
+    const killedAt = Date.now();
     await kill(holder);
     expect(await traced.dispatcher.wait(runId, { owner })).toMatchObject({ state: 'completed', holds: 2 });
-    await expectTree(traced, traceId, [
+    const spans = await expectTree(traced, traceId, [
       'submit run',
       '  invoke_agent callyard hold=1 lost !lost',
       '  invoke_agent callyard hold=2 taken-over ended completed',
+      '    chat played',
+    ]);
+    expectTimesOf(spans, known, killedAt);
+  });
+
+  it('and the next one as soon as it holds the run has both holds told of by the third', async () => {
+    const { traced, runId, traceId, holder } = await asking(2);
+    await kill(holder);
+    await expect.poll(() => asksOf(traced.yard, runId), { timeout: 10_000, interval: 10 }).toEqual([2]);
+    await kill(await holderOf(traced, runId));
+    const { yard } = traced;
+    await yard.dispatcher({ model: playedModel(yard.redis, yard.names), lockMs: 1_000, stalledCheckMs: 300 });
+    expect(await traced.dispatcher.wait(runId, { owner })).toMatchObject({ state: 'completed', holds: 3 });
+    await expectTree(traced, traceId, [
+      'submit run',
+      '  invoke_agent callyard hold=1 lost !lost',
+      '  invoke_agent callyard hold=2 lost !lost',
+      '  invoke_agent callyard hold=3 taken-over ended completed',
       '    chat played',
     ]);
   });
@@ -134,6 +181,7 @@ describe('the trace of a run whose dispatcher is killed', () => {
     const { traced, runId, traceId, holder } = await asking();
     holder.process.kill('SIGTERM');
     expect(await traced.dispatcher.wait(runId, { owner })).toMatchObject({ state: 'completed', holds: 2 });
+    await ended(holder); // told twice to stop, it would be killed
     await expectTree(traced, traceId, [
       'submit run',
       '  invoke_agent callyard hold=1 submitted handed-over',
@@ -148,7 +196,7 @@ describe('the trace of a run that is put away', () => {
   it('has a hold that was parked, and one that woke', async () => {
     const traced = await tracedYard({ settings: { CALLYARD_PARK_AFTER_MS: '100' } });
     const { submit, dispatcher } = traced;
-    const { runId, traceId } = await submit(proposes(toolCall('nap', { ms: 600 })), says('Done.'));
+    const { runId, traceId } = await submit(proposes(toolCall('nap', { ms: 2_500 })), says('Done.'));
     expect(await dispatcher.wait(runId, { owner })).toMatchObject({ state: 'completed', holds: 2 });
     await expectTree(traced, traceId, [
       'submit run',
@@ -234,7 +282,7 @@ describe('the trace of a call that nobody serves', () => {
     await startWorkers(1);
     const { traceId, outcomes } = await running;
     expect(outcomes[0]?.waits).toMatchObject([{ reason: 'no_worker' }, { reason: 'queue' }]);
-    await expectTree({ stop }, traceId ?? '', [
+    const spans = await expectTree({ stop }, traceId ?? '', [
       'invoke_agent callyard completed',
       '  chat scripted',
       '  send calls nap wait:no_worker ~ chat scripted',
@@ -243,5 +291,9 @@ describe('the trace of a call that nobody serves', () => {
       '  gather calls 1 calls',
       '  chat scripted',
     ]);
+    const sent = spans.filter(({ name }) => name === 'send calls');
+    expect(waitIn(sent, 'no_worker')?.['callyard.wait.ms']).toBe(outcomes[0]?.waits[0]?.ms);
+    expect(outcomes[0]?.waits[0]?.ms).toBeGreaterThan(300);
+    expect(outcomes[0]?.waits[0]?.ms).toBeLessThanOrEqual(sent[0]?.durationMs ?? 0);
   });
 });

@@ -37,6 +37,33 @@ describe('the trace of a run', () => {
     expect(gather?.durationMs).toBeGreaterThan(400);
   });
 
+  it('links each call to the very question whose answer proposed it', async () => {
+    const traced = await tracedYard();
+    const { submit, dispatcher } = traced;
+    const { runId, traceId } = await submit(proposes(nap(), nap()), proposes(nap()), says('Done.'));
+    await dispatcher.wait(runId, { owner });
+    const spans = await expectTree(traced, traceId, [
+      'submit run',
+      '  invoke_agent callyard hold=1 submitted ended completed',
+      '    chat played',
+      ...napped,
+      ...napped,
+      '    gather calls 2 calls',
+      '    chat played',
+      ...napped,
+      '    gather calls 1 calls',
+      '    chat played',
+    ]);
+    const chats = spans.filter(({ name }) => name === 'chat played').toSorted((a, b) => a.startMs - b.startMs);
+    const asked = chats.map(({ spanId }) => [{ traceId, spanId }]);
+    const linksOf = (turn: number, index: number) =>
+      spans.find(
+        ({ name, attributes }) =>
+          name === 'send calls' && attributes['messaging.message.id'] === `${runId}.${turn}.${index}`,
+      )?.links;
+    expect([linksOf(0, 0), linksOf(0, 1), linksOf(1, 0)]).toEqual([asked[0], asked[0], asked[1]]);
+  });
+
   it('has the attempts of a call as siblings, and says what each waited for', async () => {
     const traced = await tracedYard();
     const { submit, dispatcher } = traced;
@@ -102,7 +129,7 @@ describe('the trace of a run', () => {
       '    chat played',
       '    send calls nap ~ chat played',
       '      process calls nap #1 refused (invalid_arguments)',
-      '    settle calls nopes refused (unknown_tool)',
+      '    settle calls _OTHER refused (unknown_tool)',
       '    gather calls 1 calls',
       '    chat played',
     ]);

@@ -3,6 +3,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { joinCatalog, readCatalog } from '@callyard/shared/catalog';
 import type { Redis } from '@callyard/shared/redis';
 import { defineTool, ToolError, Type, type Tool } from '@callyard/worker';
+import { ownRedis } from '../support/own-redis.ts';
 import { setup, toolCall, principal, type Callyard } from '../support/setup.ts';
 
 const tool = (name: string, version = '1.0.0', properties: Type.TProperties = {}): Tool =>
@@ -70,6 +71,27 @@ describe('the catalog', () => {
     await left;
     await redis.ping();
     expect(await redis.zcard(names.workers)).toBe(0);
+  });
+
+  it('tells a worker whose heartbeat Redis refuses, as one does that is full', async () => {
+    const { redis, names } = await ownRedis();
+    const worker = { id: 'w', pool: 'p', slots: 1, host: 'h', pid: 1, startedAt: 0 };
+    const refused: unknown[] = [];
+    const onError = (error: unknown) => void refused.push(error);
+    const membership = await joinCatalog({ redis, names, worker, manifests: [], heartbeatMs: 20, onError });
+    await redis.config('SET', 'maxmemory', '1');
+    await expect.poll(() => refused.length).toBeGreaterThan(1);
+    expect(String(refused[0])).toContain('OOM');
+    await redis.config('SET', 'maxmemory', '0');
+    await redis.del(names.workers);
+    await expect.poll(membership.isListed).toBe(true);
+    await membership.leave();
+  });
+
+  it('that cannot be read is not taken for an empty one', async () => {
+    const { redis, names } = await setup();
+    await redis.set(names.workers, 'no list');
+    await expect(readCatalog(redis, names)).rejects.toThrow('WRONGTYPE');
   });
 
   it('gives up waiting for tools that do not come', async () => {

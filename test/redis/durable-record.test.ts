@@ -61,6 +61,65 @@ describe('a run in Redis', () => {
     expect(await written()).toBe(before + 1);
   });
 
+  it('knows when its dispatcher last said that it lives, and takes that from no other', async () => {
+    const { yard, runs } = await yardOfRuns();
+    const { runId } = await runs.submit(ask);
+    const key = yard.names.run(runId);
+    const aliveAt = async () => Number(await yard.redis.hget(key, 'aliveAt'));
+    await runs.hold(runId, 'd1');
+    await yard.redis.hset(key, 'aliveAt', 1);
+    await runs.store.signs([{ runId }]);
+    expect(await aliveAt()).toBe(1);
+    await runs.store.signs([{ runId, fence: '1' }]);
+    expect(Math.abs(Date.now() - (await aliveAt()))).toBeLessThan(1_000);
+    await runs.hold(runId, 'd2');
+    await yard.redis.hset(key, 'aliveAt', 1);
+    await runs.store.signs([{ runId, fence: '1' }]);
+    expect(await aliveAt()).toBe(1);
+  });
+
+  it('has whoever takes over tell of all before it, but for those that one has lived long enough to tell of', async () => {
+    const { yard, runs } = await yardOfRuns();
+    const { runId } = await runs.submit(ask);
+    const key = yard.names.run(runId);
+    const lostAt = async (dispatcher: string) => {
+      const held = await runs.hold(runId, dispatcher);
+      return held.kind === 'held' ? held.began.lost.map(({ fence }) => fence) : held.kind;
+    };
+    expect(await lostAt('d1')).toEqual([]);
+    const [heldAt, aliveAt] = (await yard.redis.hmget(key, 'heldAt', 'aliveAt')).map(Number);
+    expect(await runs.hold(runId, 'd2')).toMatchObject({
+      began: { why: 'taken-over', lost: [{ fence: '1', heldAt, aliveAt }] },
+    });
+    expect(await lostAt('d3')).toEqual(['1', '2']);
+    await yard.redis.hset(key, 'heldAt', Date.now() - 5_000);
+    expect(await lostAt('d4')).toEqual(['3']);
+    for (let i = 5; i < 40; i += 1) await lostAt(`d${i}`);
+    expect(await lostAt('d40')).toEqual(Array.from({ length: 20 }, (_, i) => String(i + 20)));
+    await runs.store.release({ runId, fence: '40' }, 'handed-over');
+    expect(await lostAt('d41')).toEqual([]);
+  });
+
+  it('says why its next hold begins', async () => {
+    const { runs } = await yardOfRuns();
+    const { runId } = await runs.submit(ask);
+    const why = async () => {
+      const held = await runs.hold(runId);
+      return held.kind === 'held' ? held.began.why : held.kind;
+    };
+    expect(await why()).toBe('submitted');
+    expect(await runs.store.release({ runId, fence: '1' }, 'fault')).toBe('released');
+    expect(await why()).toBe('fault');
+    await runs.store.release({ runId, fence: '2' }, 'handed-over');
+    expect(await why()).toBe('handed-over');
+    expect(await runs.store.park({ runId, fence: '3' }, Date.now() + 60_000, [])).toBe('woken'); // nothing is missing
+    expect(await why()).toBe('woken');
+    await runs.store.park({ runId, fence: '4' }, Date.now() + 60_000, [`${runId}.0.0`]);
+    expect(await why()).toBe('woken');
+    expect(await why()).toBe('taken-over');
+    expect(await runs.store.release({ runId, fence: '1' }, 'fault')).toBe('stale');
+  });
+
   it('tells nothing after its end', async () => {
     const { yard, runs } = await yardOfRuns();
     const { runId } = await runs.submit(ask);

@@ -2,6 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { createFleetReader } from '@callyard/shared/fleet';
 import { defineTool, Type } from '@callyard/worker';
 import { admissionBench, concurrency, keys, pool, rate } from '../support/admission.ts';
+import { ownRedis } from '../support/own-redis.ts';
+import { monitor } from '../support/redis-monitor.ts';
 import { principal, setup, signal, toolCall } from '../support/setup.ts';
 import { ended, workerProcesses } from '../support/worker-process.ts';
 
@@ -76,13 +78,69 @@ describe('how the queues stand', () => {
     expect(await redis.zrange(bull('').replace(/calls-.*/, `waiting:${pool}:i`), '0', '-1')).toEqual(keys('there', 1));
   });
 
-  it('a call that has waited to its deadline counts no more when its worker has settled it', async () => {
-    const { add, comeDue, read, settle } = await benchWithFleet(1);
+  it.each([
+    ['settled it', true],
+    ['refused it', false],
+  ])('a call that has waited to its deadline counts no more when its worker has %s', async (_, started) => {
+    const { add, bull, comeDue, redis, settle } = await benchWithFleet(1);
     await add(keys('running', 1));
     await add(keys('late', 2));
     await comeDue('late1.0.0');
-    await settle('late1.0.0');
-    expect(await read()).toMatchObject({ waiting: { interactive: 2 } });
+    await settle('late1.0.0', started);
+    expect(await redis.zrange(bull('').replace(/calls-.*/, `waiting:${pool}:i`), '0', '-1')).toEqual(['late0.0.0']);
+  });
+
+  it('is told although Redis takes no writes', async () => {
+    const { redis, names, refuseWrites } = await ownRedis();
+    const since = Date.now() - 60_000;
+    await redis.zadd(names.pools, 1, pool);
+    await redis.zadd(`${names.tag}:waiting:${pool}:i`, since - 1_000_000, 'gone', since, 'there');
+    await redis.zadd(names.delayed(pool), 1, 'there');
+    await redis.sadd(`${names.tag}:rings`, 'r:none');
+    await refuseWrites();
+    const { pools } = await createFleetReader(redis, names).read(0);
+    expect(pools).toMatchObject([{ pool, waiting: { interactive: 2 } }]);
+    expect(pools[0]?.oldestMs.interactive).toBeGreaterThanOrEqual(60_000);
+    expect(pools[0]?.oldestMs.interactive).toBeLessThan(90_000);
+  });
+
+  it('what each worker holds is estimated evenly where more run than are looked at', async () => {
+    const { redis, names } = await setup();
+    const workers = ['w1', 'w2', 'w3'];
+    await redis.zadd(names.pools, 1, pool);
+    const pipeline = redis.pipeline();
+    for (const id of workers) {
+      const entry = { id, pool, slots: 1_500, host: 'h', pid: 1, startedAt: 1 };
+      pipeline.zadd(names.workers, Number.MAX_SAFE_INTEGER, JSON.stringify(entry));
+      for (const key of keys(id, 1_000)) pipeline.lpush(names.active(pool), key).hset(names.job(pool, key), 'pb', id);
+    }
+    await pipeline.exec();
+    const { pools } = await createFleetReader(redis, names).read(0);
+    expect(pools[0]?.workers.map(({ active }) => Math.round(active / 100) * 100)).toEqual([1_000, 1_000, 1_000]);
+  });
+
+  it('of calls with large arguments few are read, the oldest first', async () => {
+    const { redis, redisUrl, names } = await setup();
+    const now = Date.now();
+    await redis.zadd(names.pools, 1, pool);
+    for (const [i, key] of keys('large', 90).entries()) {
+      const envelope = {
+        call: { arguments: 'x'.repeat(50_000) },
+        class: 'batch',
+        enqueuedAt: now - 90_000 + i * 1_000,
+      };
+      await redis.hset(names.job(pool, key), 'data', JSON.stringify(envelope));
+      await redis.lpush(names.waiting(pool), key);
+    }
+    let reads = 0;
+    const isRead = (line: string) => line.includes(`lua] "HGET" "${names.tag}`) && line.endsWith('"data"');
+    const stop = await monitor(redisUrl, (line) => void (isRead(line) && reads++));
+    const { pools } = await createFleetReader(redis, names).read(0);
+    expect(pools).toMatchObject([{ waiting: { interactive: 0, batch: 90 } }]);
+    expect(pools[0]?.oldestMs.batch).toBeGreaterThanOrEqual(90_000);
+    await expect.poll(() => reads).toBeGreaterThan(0);
+    stop();
+    expect(reads).toBeLessThan(20);
   });
 
   it('who asks a moment after another is told what that one read', async () => {

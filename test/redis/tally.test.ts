@@ -3,7 +3,8 @@ import { createTallyReader, startTally } from '@callyard/shared/tally';
 import { createLogger } from '@callyard/shared/log';
 import type { Outcome } from '@callyard/shared/call';
 import { plainOutcome } from '../support/outcome.ts';
-import { setup } from '../support/setup.ts';
+import { ownRedis } from '../support/own-redis.ts';
+import { setup, signal } from '../support/setup.ts';
 
 const minute = 60_000;
 const log = createLogger({ name: 'test', level: 'silent' });
@@ -74,7 +75,7 @@ describe('what the fleet did', () => {
       pass(minute);
     }
     const calls = async (minutes: number) => (await reader.read(minutes)).tools[0]?.calls ?? 0;
-    expect([await calls(60), await calls(3), await calls(60), await calls(1)]).toEqual([6, 2, 6, 0]);
+    expect([await calls(60), await calls(3), await calls(60), await calls(1)]).toEqual([6, 3, 6, 1]);
     const { spanMs, tools } = await reader.read(60);
     expect(spanMs, 'no longer than it has been counted').toBe(6 * minute);
     expect(tools[0]?.perSecond).toBeCloseTo(1 / 60);
@@ -83,11 +84,59 @@ describe('what the fleet did', () => {
     for (const key of hashes) expect(await redis.ttl(key)).toBeGreaterThan(60 * 60);
   });
 
+  it('looks back at least as long as it was asked to, and says for how long', async () => {
+    const { process, reader, outcome, pass } = await tallied();
+    const one = process();
+    for (let seconds = 0; seconds < 5 * 60; seconds += 20) {
+      one.add(outcome('weather'));
+      await one.stop();
+      pass(20_000);
+    }
+    const last = async () => {
+      const { spanMs, tools } = await reader.read(1);
+      return { spanMs, calls: tools[0]?.calls, perSecond: tools[0]?.perSecond };
+    };
+    expect(await last(), 'a minute has just begun').toEqual({ spanMs: minute, calls: 3, perSecond: 1 / 20 });
+    one.add(outcome('weather'));
+    await one.stop();
+    pass(20_000);
+    expect(await last()).toEqual({ spanMs: minute + 20_000, calls: 4, perSecond: 1 / 20 });
+  });
+
   it('tells tools that nobody serves as one, however many names models make up', async () => {
     const { process, reader, outcome } = await tallied();
     const one = process();
     one.add(outcome('made_up'));
     await one.stop();
     expect((await reader.read(1)).tools.map(({ tool }) => tool)).toEqual(['_OTHER']);
+  });
+
+  it('is kept while Redis takes no writes, and added when it does', async () => {
+    const { redis, names, refuseWrites, takeWrites } = await ownRedis();
+    const told = signal();
+    const warnings = createLogger({ name: 'test', destination: { write: () => told.resolve() } });
+    const clock = { now: Date.now, stop: () => {} };
+    const one = startTally({ redis, names, clock, everyMs: 20, isKnown: () => true, log: warnings });
+    await refuseWrites();
+    one.add(plainOutcome('r.0.0'));
+    await told.promise;
+    one.add(plainOutcome('r.0.1'));
+    await takeWrites();
+    const calls = async () => (await createTallyReader(redis, names, clock).read(2)).tools[0]?.calls;
+    await expect.poll(calls).toBe(2);
+    await one.stop();
+    expect(await calls()).toBe(2);
+  });
+
+  it('is waited for no longer than a moment by a process that ends', async () => {
+    const { redis, names, freeze } = await ownRedis();
+    const clock = { now: Date.now, stop: () => {} };
+    const one = startTally({ redis, names, clock, everyMs: 3_600_000, isKnown: () => true, log });
+    one.add(plainOutcome('r.0.0'));
+    await redis.ping(); // it is connected
+    freeze();
+    const began = performance.now();
+    await one.stop();
+    expect(performance.now() - began).toBeLessThan(2_000);
   });
 });

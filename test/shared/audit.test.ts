@@ -68,6 +68,31 @@ it('without a file a record is a line of the log', () => {
   expect(logged).toMatchObject([{ level: 'warn', audit: true, owner: 'acme', user_id: 'mia', msg: 'refused' }]);
 });
 
+it.each(['warn', 'error', 'fatal'])(
+  'without a file a log of level %s holds no other line, but all records',
+  (level) => {
+    const logged: unknown[] = [];
+    const destination = { write: (line: string) => void logged.push(JSON.parse(line)) };
+    const log = createLogger({ name: 'test', level, destination }).child({ worker: 'w1' });
+    const audit = createAudit({ file: '', log });
+    audit.write(record, 'refused', 'debug');
+    audit.write(record, 'refused', 'warn');
+    log.info('something else');
+    const line = { audit: true, worker: 'w1', user_id: 'mia' };
+    expect(logged).toMatchObject([
+      { level: 'info', ...line },
+      { level: 'warn', ...line },
+    ]);
+  },
+);
+
+it('without a file a silent log stays silent, as what a command prints is its answer', () => {
+  const logged: unknown[] = [];
+  const log = createLogger({ name: 'test', level: 'silent', destination: { write: (line) => void logged.push(line) } });
+  createAudit({ file: '', log }).write(record, 'refused');
+  expect(logged).toEqual([]);
+});
+
 it('a file that was renamed is left alone, and begun anew, for its owner only', async () => {
   const { file, audit, records } = await auditWith('info');
   audit.write(record, 'refused');
@@ -81,7 +106,7 @@ it('a file that cannot be written stops a process that starts, and later loses n
   const { file, log, logged, audit } = await auditWith('error');
   await rm(file);
   await mkdir(file);
-  expect(() => createAudit({ file, log })).toThrow('EISDIR');
+  expect(() => createAudit({ file, log })).toThrow(new RegExp(`^the audit file ${file} cannot be written: EISDIR`));
   audit.write(record, 'refused');
   expect(logged).toMatchObject([
     { event: 'audit.failed', level: 'error', record: { job_id: 'r.0.0', user_id: 'mia' } },

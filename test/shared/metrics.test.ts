@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { count, measure, watch } from '@callyard/shared/metrics';
 import { collecting } from '../support/collecting.ts';
 
@@ -81,10 +81,7 @@ describe('metrics', () => {
 
   it('tell how the process itself fares', async () => {
     const read = await collecting();
-    const until = performance.now() + 200;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-    while (performance.now() < until);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await heldUp();
     const { sum, samples } = await read();
     expect(sum('nodejs_eventloop_delay_max')).toBeGreaterThan(0.1);
     expect(sum('nodejs_eventloop_utilization')).toBeGreaterThan(0.3);
@@ -93,4 +90,33 @@ describe('metrics', () => {
       true,
     );
   });
+
+  it('tell each who reads the same of the event loop, however many read', async () => {
+    const read = await collecting();
+    await heldUp();
+    const readings = [await read(), await read()];
+    for (const { sum } of readings) {
+      expect(sum('nodejs_eventloop_delay_max')).toBeGreaterThan(0.1);
+      expect(sum('nodejs_eventloop_utilization')).toBeGreaterThan(0.3);
+    }
+  });
+
+  it('tell of the event loop as it was in the last 15 seconds that are over', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const read = await collecting();
+    const longest = async () => (await read()).sum('nodejs_eventloop_delay_max');
+    await heldUp();
+    vi.advanceTimersByTime(15_000);
+    expect(await longest()).toBeGreaterThan(0.1);
+    vi.advanceTimersByTime(15_000);
+    expect(await longest()).toBeLessThan(0.1);
+  });
 });
+
+async function heldUp(): Promise<void> {
+  const until = performance.now() + 200;
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  while (performance.now() < until);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+}

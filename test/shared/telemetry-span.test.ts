@@ -1,5 +1,21 @@
-import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { configureTelemetry, inAgentSpan, inProcessSpan, inToolSpan, type PickUpEnd } from '@callyard/shared/telemetry';
+import { trace, type Tracer } from '@opentelemetry/api';
+import { beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import {
+  configureTelemetry,
+  inAgentSpan,
+  inCallsSpan,
+  inProcessSpan,
+  inSettleSpan,
+  inSubmitSpan,
+  inToolSpan,
+  startSendSpan,
+  tellGathered,
+  tellLostHolds,
+  tellRefused,
+  type PickUpEnd,
+} from '@callyard/shared/telemetry';
+import { spans as spanTable } from '@callyard/shared/telemetry-names';
+import { hashOfUser } from '@callyard/shared/telemetry-span';
 import {
   canary,
   envelope,
@@ -59,7 +75,15 @@ describe('a span', () => {
   it.each<[what: string, thrown: unknown, type: string, message: string]>([
     ['an error whose code is a sentence', Object.assign(new Error('no'), { code: 'mia is unknown' }), 'Error', 'no'],
     ['an error with a code', Object.assign(new Error('gone'), { code: 'ECONNRESET' }), 'ECONNRESET', 'gone'],
+    ['an error with a code of ours', Object.assign(new Error('late'), { code: 'timeout' }), 'timeout', 'late'],
+    ['an error of a library', Object.assign(new Error('x'), { code: 'UND_ERR_SOCKET' }), 'UND_ERR_SOCKET', 'x'],
+    ['an error whose code is a token', Object.assign(new Error('no'), { code: 'sk-1f0c' }), 'Error', 'no'],
+    ['an error whose code is a user', Object.assign(new Error('no'), { code: 'mia.c@acme' }), 'Error', 'no'],
+    ['an error whose code is a number', Object.assign(new Error('no'), { code: 'ERR_ORDER_48213' }), 'Error', 'no'],
     ['an error with an HTTP status', Object.assign(new Error('slow down'), { status: 429 }), '429', 'slow down'],
+    ['an error whose status is none of HTTP', Object.assign(new Error('no'), { status: 48_213 }), 'Error', 'no'],
+    ['an error that is named after a secret', Object.assign(new Error('no'), { name: 'sk-1f0c' }), '_OTHER', 'no'],
+    ['an object that is no error', { name: 'Mia' }, '_OTHER', '[object Object]'],
     ['an error of a class', new TypeError('not a function'), 'TypeError', 'not a function'],
     ['a text', 'boo', '_OTHER', 'boo'],
     ['undefined', undefined, '_OTHER', 'undefined'],
@@ -91,7 +115,7 @@ describe('a span', () => {
     });
     const [exported] = exporter.getFinishedSpans();
     expect(exported?.status.message).toMatch(/^card \[redacted card\] x+$/);
-    expect(exported?.status.message).toHaveLength(4_096);
+    expect(exported?.status.message).toHaveLength(2_048);
     expect(exported?.events[0]?.attributes?.['exception.message']).toBe(exported?.status.message);
   });
 
@@ -109,7 +133,7 @@ describe('a span', () => {
     });
     exporter.reset();
     await inToolSpan({ envelope, tool: 'nap', args: { text: 'x'.repeat(10_000) } }, async () => 10n);
-    expect(only().attributes['gen_ai.tool.call.arguments']).toHaveLength(4_096);
+    expect(only().attributes['gen_ai.tool.call.arguments']).toHaveLength(2_048);
     expect(only().attributes['gen_ai.tool.call.result']).toBeUndefined();
   });
 
@@ -128,5 +152,47 @@ describe('a span', () => {
     expect(await hashOf('one', 'acme')).toBe(hash);
     expect(await hashOf('one', 'other')).not.toBe(hash);
     expect(await hashOf('two', 'acme')).not.toBe(hash);
+  });
+
+  it('of whatever kind names the user', async () => {
+    configureTelemetry({ ...off, userHashSecret: 's' });
+    await wholeRun();
+    await inSubmitSpan({ runId: 'r1', conversationId: undefined, principal }, async () => {});
+    await inCallsSpan({ runId: 'r1', conversationId: undefined, principal }, async () => {
+      tellGathered(run, { since: 1, calls: 1, missing: 0, slowest: undefined });
+    });
+    tellRefused(envelope, { status: 'refused', error: { code: 'unknown_tool', message: 'no such tool' } });
+    const { carrier } = startSendSpan(envelope);
+    await inSettleSpan(envelope, 'cancelled', carrier, async () => {});
+    tellLostHolds(run, { carrier, lost: [{ fence: '1', heldAt: 1, aliveAt: 2 }] });
+    const named = finished().map(({ name, attributes }) => [name, attributes['user.hash']]);
+    expect(named.filter(([, user]) => user !== hashOfUser(principal))).toEqual([]);
+    const firstWords = (names: unknown[]) => new Set(names.map((name) => String(name).split(' ')[0]));
+    expect(firstWords(named.map(([name]) => name))).toEqual(
+      firstWords(Object.values(spanTable).map(({ name }) => name)),
+    );
+    expect(named.filter(([name]) => name === 'invoke_agent callyard')).toHaveLength(2);
+    expect(named.filter(([name]) => name === 'settle calls')).toHaveLength(2);
+  });
+
+  it('of a trace that is not sampled is not even made', async () => {
+    const metadata = JSON.stringify({ traceparent: `00-${'1'.repeat(32)}-${'2'.repeat(16)}-00` });
+    const starts = vi.spyOn(Object.getPrototypeOf(trace.getTracer('callyard')) as Tracer, 'startSpan');
+    onTestFinished(() => starts.mockRestore());
+    await wholeRun();
+    expect(starts).toHaveBeenCalledTimes(5);
+    starts.mockClear();
+    await inProcessSpan(pickUp({ metadata }), async (describePickUp) => {
+      const sent = startSendSpan(envelope);
+      expect(sent.carrier).toBe(metadata); // what follows hangs on what came, as there is nothing between
+      sent.end('calls-3f9ac2d1', 5);
+      await inToolSpan({ envelope, tool: 'nap', args: {} }, async () => 1);
+      tellRefused(envelope, { status: 'refused' });
+      tellGathered(run, { since: 1, calls: 1, missing: 0, slowest: undefined });
+      describePickUp({ outcome: 'completed' });
+    });
+    await inSettleSpan(envelope, 'cancelled', metadata, async () => {});
+    tellLostHolds(run, { carrier: metadata, lost: [{ fence: '1', heldAt: 1, aliveAt: 2 }] });
+    expect(starts).not.toHaveBeenCalled();
   });
 });

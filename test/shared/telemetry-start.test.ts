@@ -54,6 +54,20 @@ describe('a process that is traced', () => {
     expect((await exported({ OTEL_TRACES_SAMPLER: 'always_off' })).spans).toEqual([]);
   });
 
+  it.each([
+    ['2,048 characters and 32 events', {}, 2_048, 32],
+    [
+      'what the environment says',
+      { OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT: '100', OTEL_SPAN_EVENT_COUNT_LIMIT: '5' },
+      100,
+      5,
+    ],
+  ])('cuts its spans to %s', async (_what, env, characters, events) => {
+    const [span] = (await exported(env)).spans;
+    expect(span?.attributes['gen_ai.response.id']).toHaveLength(characters);
+    expect(span?.events).toHaveLength(events);
+  });
+
   it('sends no logs and no metrics, whatever else the environment asks for', async () => {
     const paths: (string | undefined)[] = [];
     const server = createServer((request, response) => {

@@ -12,7 +12,7 @@ import {
   startSendSpan,
   tellApproval,
   tellGathered,
-  tellLostHold,
+  tellLostHolds,
   tellRefused,
 } from '@callyard/shared/telemetry';
 import { attributes, spanEvents, spans as spanTable, type SpanEvent } from '@callyard/shared/telemetry-names';
@@ -150,8 +150,8 @@ describe('with an SDK', () => {
     });
     tellRefused(envelope, failureOutcome({ code: 'unknown_tool', message: 'no such tool' }));
     const carrier = startSendSpan(envelope).carrier;
-    const hold = { carrier, fence: '2', began: 'taken-over', before: { heldAt: 1, aliveAt: 2 }, now: 3 };
-    tellLostHold({ ...run, principal }, hold);
+    const hold = { carrier, fence: '2', began: 'taken-over', lost: [{ fence: '1', heldAt: 1, aliveAt: 2 }], now: 3 };
+    tellLostHolds({ ...run, principal }, hold);
     await inAgentSpan({ ...run, hold }, async (describeRun) => {
       tellGathered(run, { since: 1, calls: 2, missing: 1, slowest: 'r1.0.0' });
       describeRun({ state: 'completed', stop: 'answer', usage });

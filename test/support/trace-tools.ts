@@ -37,6 +37,6 @@ export const leaky = defineTool({
   policy: { retry: { attempts: 2, minDelayMs: 1, maxDelayMs: 5 } },
   handler({ fails, words, password }) {
     if (!fails) return { words, password };
-    throw Object.assign(new Error(`${words}: ${JSON.stringify({ password })}`), { code: words });
+    throw Object.assign(new Error(`${words}: ${JSON.stringify({ password })}`), { code: password });
   },
 });

@@ -9,16 +9,19 @@ import type { ServingProcess } from '../../packages/cli/src/processes.ts';
 
 let receiver: OtlpReceiver;
 
+/** Takes the spans of other processes, for all tests of a file; this one traces nothing. */
+export function receiveSpans(): void {
+  beforeAll(async () => void (receiver = await startOtlpReceiver()));
+  afterAll(() => receiver.stop());
+}
+
 /** Traces this process, which submits and executes, for all tests of a file: a tracer stays as long as its process. */
 export function traceThisFile(): void {
+  receiveSpans();
   let stop = async () => {};
-  beforeAll(async () => {
-    receiver = await startOtlpReceiver();
+  beforeAll(() => {
     const tracing = startTelemetry({ serviceName: 'test', endpoint: receiver.endpoint });
-    stop = async () => {
-      await tracing.shutdown();
-      receiver.stop();
-    };
+    stop = tracing.shutdown;
   });
   afterAll(() => stop());
 }
@@ -57,6 +60,9 @@ export async function tracedYard({ workers = 1, dispatchers = 1, settings = {} }
   const logs = () => lines.join('') + JSON.stringify(yard.logged);
   return { yard, receiver, serving, driving, dispatcher, submit, startWorkers, stop, logs };
 }
+
+/** Resolves when the spans received satisfy the predicate. */
+export const receivedSpans = (predicate: () => boolean): Promise<void> => receiver.until(predicate);
 
 export const spansOf = (traceId: string): ReceivedSpan[] => receiver.spans.filter((span) => span.traceId === traceId);
 

@@ -116,6 +116,16 @@ export const causes: readonly Cause[] = [
     },
   },
   {
+    // It answers nobody, this bench included, until the time is over.
+    alerts: ['RedisUnread'],
+    async begin({ redis }) {
+      await redis.client('PAUSE', 20_000, 'ALL');
+    },
+    async end({ redis }) {
+      await redis.ping();
+    },
+  },
+  {
     alerts: ['ServiceMissing'],
     async begin({ fleet }) {
       for (const dispatcher of fleet.dispatchers.slice()) await fleet.kill(dispatcher);

@@ -40,7 +40,7 @@ export async function chatCommand(options: ChatCommand): Promise<void> {
       else if (!allCompleted) process.exitCode = 1;
       terminal.close();
     },
-    models,
+    { sends: true, models },
   );
 }
 

@@ -1,12 +1,12 @@
 import { NoRedisError } from './local-redis/index.ts';
-import { LimitRulesError } from '@callyard/shared/admission/limit-rules';
 import { ConfigError } from '@callyard/shared/config';
 import { RedisError } from '@callyard/shared/redis';
+import { NotServingError } from './processes.ts';
 import { createProgram } from './program.ts';
 import { UsageError } from './usage-error.ts';
 
 /** Errors whose message is all there is to say. */
-const expected = [UsageError, ConfigError, LimitRulesError, RedisError, NoRedisError];
+const expected = [UsageError, ConfigError, RedisError, NoRedisError, NotServingError];
 
 /** The whole of `callyard`: what is wrong with how it was called is said in one line. */
 export async function runProgram(): Promise<void> {

@@ -4,11 +4,13 @@ import { retryAndCount, type RetryCounts, type RetrySettings } from './dead-retr
 import { operator } from './operator.ts';
 import { renderTable } from './table.ts';
 import { UsageError } from './usage-error.ts';
-import { withDispatcher } from './with-dispatcher.ts';
+import { withDispatcher, type DispatcherUse } from './with-dispatcher.ts';
 
 interface Json {
   json?: boolean;
 }
+
+const sending: DispatcherUse = { sends: true };
 
 /** Rows of a table: each page has columns of its own width, so that a long list needs no memory. */
 const rowsPerTable = 100;
@@ -51,7 +53,7 @@ export function deadRetryCommand(keys: string[], { json, ...options }: RetryComm
     const counts = await retryAndCount(letters, selectionFrom(keys, options), { ...options, by: operator() }, report);
     console.log(json ? JSON.stringify(counts) : describeCounts(counts));
     if (counts.failed + counts.refused + counts.cancelled > 0) process.exitCode = 1;
-  });
+  }, sending);
 }
 
 /** `callyard dead drop`: removes them for good. */
@@ -62,9 +64,9 @@ export function deadDropCommand(keys: string[], { json, ...options }: FilterOpti
   });
 }
 
-async function withLetters(work: (letters: DeadLetters) => Promise<void>): Promise<void> {
+async function withLetters(work: (letters: DeadLetters) => Promise<void>, use?: DispatcherUse): Promise<void> {
   try {
-    await withDispatcher('callyard-dead', ({ deadLetters }) => work(deadLetters));
+    await withDispatcher('callyard-dead', ({ deadLetters }) => work(deadLetters), use);
   } catch (error) {
     throw error instanceof DeadLetterError ? new UsageError(error.message) : error;
   }

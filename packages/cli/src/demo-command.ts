@@ -9,6 +9,7 @@ import { modelFromEnvironment } from './models.ts';
 import { startOtlpReceiver } from './otlp-receiver.ts';
 import { startTracing } from './telemetry.ts';
 import { startProcesses, stopProcesses } from './processes.ts';
+import { withStarted } from './with-started.ts';
 
 const log = (line: string) => console.log(line);
 
@@ -22,34 +23,30 @@ export interface DemoCommand {
 /** `callyard demo`: everything real but the model, and that too with OPENAI_API_KEY. */
 export async function demoCommand({ javascriptRedis = false }: DemoCommand): Promise<void> {
   const config = loadConfig('dispatcher');
-  const redis = await startLocalRedis({
-    url: givenRedisUrl(),
-    allowJavaScript: true,
-    log,
-    ...(javascriptRedis ? { force: 'javascript' as const } : {}),
-  });
-  const receiver = await startOtlpReceiver();
-  const tracing = await startTracing('callyard-demo', { ...config, otlpEndpoint: receiver.endpoint });
-  const own = { REDIS_URL: redis.url, OTEL_EXPORTER_OTLP_ENDPOINT: receiver.endpoint, CALLYARD_METRICS_PORT: '0' };
-  const env = environmentWith(own);
-  const workers = await startProcesses(2, { script: main, args: ['worker', '--tools', toolsFolder], env });
-  log(`Workers: ${workers.map(({ id }) => id).join(', ')}\n`);
-  const dispatcher = await createDispatcher({
-    ...config,
-    redisUrl: redis.url,
-    log: createLogger({ name: 'demo', level: 'error' }),
-  });
-  try {
+  await withStarted(async (atEnd) => {
+    const redis = await startLocalRedis({
+      url: givenRedisUrl(),
+      allowJavaScript: true,
+      log,
+      ...(javascriptRedis ? { force: 'javascript' as const } : {}),
+    });
+    atEnd(() => redis.stop());
+    const receiver = await startOtlpReceiver();
+    atEnd(() => receiver.stop());
+    const tracing = await startTracing('callyard-demo', { ...config, otlpEndpoint: receiver.endpoint });
+    const own = { REDIS_URL: redis.url, OTEL_EXPORTER_OTLP_ENDPOINT: receiver.endpoint, CALLYARD_METRICS_PORT: '0' };
+    const env = environmentWith(own);
+    const workers = await startProcesses(2, { script: main, args: ['worker', '--tools', toolsFolder], env });
+    atEnd(() => stopProcesses(workers));
+    log(`Workers: ${workers.map(({ id }) => id).join(', ')}\n`);
+    const quiet = createLogger({ name: 'demo', level: 'silent' });
+    const dispatcher = await createDispatcher({ ...config, redisUrl: redis.url, log: quiet });
+    atEnd(() => dispatcher.close());
     const played = await playAll(dispatcher);
     await stopProcesses(workers);
     await tracing.shutdown();
     log(`${renderCalls(played)}\n\n${renderTrace(played, receiver.spans)}`);
-  } finally {
-    await dispatcher.close();
-    await stopProcesses(workers);
-    receiver.stop();
-    await redis.stop();
-  }
+  });
 }
 
 async function playAll(dispatcher: Dispatcher): Promise<PlayedScene[]> {

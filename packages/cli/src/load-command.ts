@@ -1,13 +1,14 @@
 import { createDispatcher, type Dispatcher } from '@callyard/dispatcher';
 import { givenRedisUrl, loadConfig } from '@callyard/shared/config';
+import { createLogger } from '@callyard/shared/log';
 import { startOwnFleet } from './load/fleet.ts';
 import { playLoad } from './load/load.ts';
 import { createMixture } from './load/mixture.ts';
 import { renderTally } from './load/tally.ts';
-import { processLog } from './process-log.ts';
 import { startStatus } from './serve.ts';
 import { startObserving } from './telemetry.ts';
 import { UsageError } from './usage-error.ts';
+import { withStarted } from './with-started.ts';
 
 export interface LoadCommand {
   rate: number;
@@ -23,30 +24,24 @@ const keptBriefly = { ledgerTtlMs: 300_000, runKeepMs: 300_000 };
 export async function loadCommand({ rate, minutes = Infinity }: LoadCommand): Promise<void> {
   const config = { ...loadConfig('dispatcher'), ...keptBriefly };
   const stop = stopAsked();
-  const fleet = givenRedisUrl() === undefined ? await startOwnFleet(config, log) : undefined;
-  const observed = await startObserving('callyard-load', config, true);
-  const mixture = createMixture(rate);
-  const quiet = processLog('callyard-load', { ...config, logLevel: 'error' });
-  const dispatcher = await createDispatcher({
-    ...config,
-    redisUrl: fleet?.redisUrl ?? config.redisUrl,
-    limits: mixture.limits,
-    log: quiet,
-  });
-  const status = await startStatus(observed, { ...config, ...dispatcher, log: quiet });
-  try {
+  await withStarted(async (atEnd) => {
+    const redisUrl = givenRedisUrl() === undefined ? await startOwnFleet(config, log, atEnd) : config.redisUrl;
+    if (stop.aborted) return;
+    const observed = await startObserving('callyard-load', config, true);
+    atEnd(() => observed.shutdown());
+    const mixture = createMixture(rate);
+    const quiet = createLogger({ name: 'callyard-load', level: 'silent' }); // what it prints is its reports
+    const dispatcher = await createDispatcher({ ...config, redisUrl, limits: mixture.limits, log: quiet });
+    atEnd(() => dispatcher.close());
+    const status = await startStatus(observed, { ...config, ...dispatcher, log: quiet });
+    atEnd(() => status?.stop());
     await waitForFleet(dispatcher);
     log(`${rate} calls/s${minutes === Infinity ? '' : ` for ${minutes} min`}; Ctrl-C ends it\n`);
     const startedAt = performance.now();
     const durationMs = minutes * 60_000;
     const all = await playLoad(dispatcher, mixture, { callsPerSecond: rate, durationMs, stop, log });
     log(`\n  all   ${renderTally(all, performance.now() - startedAt, all.asked - all.shed - all.done)}`);
-  } finally {
-    await dispatcher.close();
-    status?.stop();
-    await observed.shutdown();
-    await fleet?.stop();
-  }
+  });
 }
 
 async function waitForFleet(dispatcher: Dispatcher): Promise<void> {

@@ -19,7 +19,7 @@ export function prettyLines(write: (text: string) => void, isColoured: boolean):
       const start = [paint('gray', timeOf(fields.time)), paint(colour, level.toUpperCase().padEnd(5))];
       const rest = Object.entries(fields).filter(([name]) => !apart.has(name));
       const parts = [...start, paint('bold', textIn(fields.event)), textIn(fields.msg)];
-      const told = rest.map(([name, value]) => paint('gray', `${name}=${textIn(value)}`));
+      const told = rest.map(([name, value]) => paint('gray', `${textIn(name)}=${textIn(value)}`));
       write(`${[...parts, ...told].filter((part) => part !== '').join(' ')}\n${stackOf(fields.err)}`);
     },
   };

@@ -17,9 +17,21 @@ export interface SpawnOptions {
   env: Record<string, string | undefined>;
 }
 
-/** Starts processes and resolves when all of them serve. Rejects with what the first failing one said. */
-export async function startProcesses(count: number, options: SpawnOptions): Promise<ServingProcess[]> {
-  const started = await Promise.allSettled(Array.from({ length: count }, () => startProcess(options)));
+/** A process that could not start; the message has what it said. */
+export class NotServingError extends Error {
+  override name = 'NotServingError';
+}
+
+/** The same several times, see `startEach`. */
+export const startProcesses = (count: number, options: SpawnOptions): Promise<ServingProcess[]> =>
+  startEach(Array.from({ length: count }, () => options));
+
+/**
+ * Starts processes and resolves when all of them serve. Where one fails, the others are stopped.
+ * @throws NotServingError of the first that fails
+ */
+export async function startEach(all: readonly SpawnOptions[]): Promise<ServingProcess[]> {
+  const started = await Promise.allSettled(all.map(startProcess));
   const failure = started.find((one) => one.status === 'rejected');
   const serving = started.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
   if (!failure) return serving;
@@ -28,11 +40,14 @@ export async function startProcesses(count: number, options: SpawnOptions): Prom
 }
 
 function startProcess({ script, args, env }: SpawnOptions): Promise<ServingProcess> {
-  const child = fork(script, args, { env, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+  // Its own process group: Ctrl-C is for this process alone, which ends what it does before it stops those that serve it.
+  const child = fork(script, args, { env, stdio: ['ignore', 'pipe', 'pipe', 'ipc'], detached: true });
   const said = lastLines(child);
   return new Promise((resolve, reject) => {
     child.once('exit', (code, signal) =>
-      reject(new Error(`the process ended (${signal ?? `exit ${code}`}) before it served:\n${said().join('\n')}`)),
+      reject(
+        new NotServingError(`a process ended (${signal ?? `exit ${code}`}) before it served:\n${said().join('\n')}`),
+      ),
     );
     child.once('message', ({ id }: ServingMessage) => resolve({ id, pid: child.pid ?? 0, process: child }));
   });

@@ -8,6 +8,7 @@ import { replay, replayDamaged, type DamageSummary } from './replay/replay.ts';
 import type { ReplaySummary } from './replay/summary.ts';
 import { UsageError } from './usage-error.ts';
 import { startProcesses, stopProcesses } from './processes.ts';
+import { withStarted } from './with-started.ts';
 
 export interface ReplayCommand {
   tools?: string;
@@ -26,27 +27,26 @@ export async function replayCommand(file: string, options: ReplayCommand): Promi
   if (problems.length > 0) process.exitCode = 1;
   if (cases.length === 0) throw new UsageError(`${file} holds no case that can be replayed`);
   const config = loadConfig('dispatcher');
-  const redis = await startLocalRedis({ url: givenRedisUrl(), log: (line) => console.error(line) });
-  const workers = await startProcesses(options.workers, {
-    script: replayWorker,
-    args: options.tools === undefined ? [file] : [file, options.tools],
-    env: environmentWith({ REDIS_URL: redis.url }),
-  });
-  console.error(`Workers: ${workers.map(({ id }) => id).join(', ')}`);
-  const log = createLogger({ name: 'callyard-replay', level: 'error' });
-  const dispatcher = await createDispatcher({ ...config, redisUrl: redis.url, log });
-  const bar = progressBar('replay');
-  try {
+  await withStarted(async (atEnd) => {
+    const redis = await startLocalRedis({ url: givenRedisUrl(), log: (line) => console.error(line) });
+    atEnd(() => redis.stop());
+    const workers = await startProcesses(options.workers, {
+      script: replayWorker,
+      args: options.tools === undefined ? [file] : [file, options.tools],
+      env: environmentWith({ REDIS_URL: redis.url }),
+    });
+    atEnd(() => stopProcesses(workers));
+    console.error(`Workers: ${workers.map(({ id }) => id).join(', ')}`);
+    const log = createLogger({ name: 'callyard-replay', level: 'silent' });
+    const dispatcher = await createDispatcher({ ...config, redisUrl: redis.url, log });
+    atEnd(() => dispatcher.close());
+    const bar = progressBar('replay');
+    atEnd(() => bar.end());
     const drive = options.mutate ? replayDamaged : replay;
     const summary = await drive({ dispatcher, cases, concurrency: options.concurrency, onProgress: bar.show });
     bar.end();
     console.log(options.json ? JSON.stringify(summary) : describe(summary));
-  } finally {
-    bar.end();
-    await dispatcher.close();
-    await stopProcesses(workers);
-    await redis.stop();
-  }
+  });
 }
 
 async function readFileOrExplain(file: string) {

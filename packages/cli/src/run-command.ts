@@ -2,7 +2,9 @@ import { OfferError, RunError, type Dispatcher, type RunView } from '@callyard/d
 import { loadConfig } from '@callyard/shared/config';
 import { renderRun } from './run-page.ts';
 import { UsageError } from './usage-error.ts';
-import { withDispatcher } from './with-dispatcher.ts';
+import { withDispatcher, type DispatcherUse } from './with-dispatcher.ts';
+
+const sending: DispatcherUse = { sends: true };
 
 interface OfOwner {
   owner: string;
@@ -19,7 +21,7 @@ export function runCancelCommand(runId: string, { owner, by, why, json }: OfOwne
   return withRuns(async (dispatcher) => {
     const said = { ...(by === undefined ? {} : { by }), ...(why === undefined ? {} : { why }) };
     print(await dispatcher.cancel(runId, { owner, ...said }), json);
-  });
+  }, sending);
 }
 
 export interface SubmitCommand extends OfOwner {
@@ -50,16 +52,16 @@ export function runSubmitCommand(texts: readonly string[], options: SubmitComman
     const run = await dispatcher.wait(submitted.runId, { owner });
     if (run.state !== 'completed') process.exitCode = 1;
     print(run, json);
-  });
+  }, sending);
 }
 
 function print(run: RunView, json: boolean | undefined): void {
   console.log(json ? JSON.stringify(run) : renderRun(run));
 }
 
-async function withRuns(work: (dispatcher: Dispatcher) => Promise<void>): Promise<void> {
+async function withRuns(work: (dispatcher: Dispatcher) => Promise<void>, use?: DispatcherUse): Promise<void> {
   try {
-    await withDispatcher('callyard-run', work);
+    await withDispatcher('callyard-run', work, use);
   } catch (error) {
     const isExpected = error instanceof RunError || error instanceof OfferError || error instanceof TypeError;
     throw isExpected ? new UsageError(error.message) : error;

@@ -1,5 +1,6 @@
 import { toolCallsOf, type AssistantMessage, type RunView } from '@callyard/dispatcher';
 import { callKey, type Outcome } from '@callyard/shared/call';
+import { plainText } from './chat/plain-text.ts';
 import { durationText } from './duration-text.ts';
 import { renderTable } from './table.ts';
 
@@ -7,7 +8,7 @@ import { renderTable } from './table.ts';
 export function renderRun(run: RunView): string {
   const calls = callRows(run);
   const parts = [renderTable(aboutRun(run)), ...(calls.length > 0 ? [renderTable([head, ...calls])] : [])];
-  return [...parts, ...(run.text ? [run.text] : [])].join('\n\n');
+  return [...parts, ...(run.text ? [plainText(run.text)] : [])].join('\n\n');
 }
 
 function aboutRun(run: RunView): string[][] {

@@ -54,11 +54,15 @@ export async function startStatus(
   return startStatusServer({ ...options, show });
 }
 
-const tellParent = ({ id }: ServingMessage): void => void process.send?.({ id } satisfies ServingMessage);
+function tellParent({ id }: ServingMessage): void {
+  if (process.connected) process.send?.({ id } satisfies ServingMessage);
+}
 
 function stopAsked(): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const stop = () => resolve();
   process.once('SIGTERM', stop).once('SIGINT', stop).once('disconnect', stop);
+  // The parent may have gone while this process was starting, and the event with it.
+  if (process.send && !process.connected) stop();
   return promise;
 }

@@ -32,9 +32,12 @@ export async function startStatusServer({
   const { log } = options;
   const answers = answersOf(options);
   const server = createServer((request, response) => {
-    const path = new URL(request.url ?? '/', 'http://status').pathname;
-    const answer = answers[path] ?? say(404, 'not found');
-    void answer(request, response);
+    // Anybody may ask, and whatever they ask is no reason to end a process that has work to do.
+    answerTo(request, response, answers).catch((error: unknown) => {
+      log.error({ event: 'status.failed', err: error }, 'a question for status could not be answered');
+      if (response.headersSent) response.destroy();
+      else say(500, 'failed')(request, response);
+    });
   });
   try {
     await once(server.listen(metricsPort, metricsHost), 'listening');
@@ -51,6 +54,16 @@ export async function startStatusServer({
       server.closeAllConnections();
     },
   };
+}
+
+async function answerTo(
+  request: IncomingMessage,
+  response: ServerResponse,
+  answers: Readonly<Record<string, Answer>>,
+): Promise<void> {
+  const path = URL.parse(request.url ?? '', 'http://status')?.pathname;
+  const answer = path === undefined ? undefined : answers[path];
+  await (answer ?? say(404, 'not found'))(request, response);
 }
 
 const answersOf = ({ show, isReady }: Pick<StatusOptions, 'show' | 'isReady'>): Record<string, Answer> => ({

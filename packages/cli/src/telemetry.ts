@@ -2,7 +2,7 @@ import type { DispatcherConfig, WorkerConfig } from '@callyard/shared/config';
 import type { Metrics } from '@callyard/shared/metrics-start';
 import { createRedactor } from '@callyard/shared/redact';
 import { configureTelemetry } from '@callyard/shared/telemetry';
-import type { Telemetry } from '@callyard/shared/telemetry-process';
+import type { SendOptions, Telemetry } from '@callyard/shared/telemetry-process';
 
 type Config = WorkerConfig | DispatcherConfig;
 
@@ -12,24 +12,27 @@ export interface Observed extends Telemetry {
   show?: Metrics['show'];
 }
 
+/** A collector that hangs may hold a command up for a moment, once all is said. */
+const maxCommandSendMs = 2_000;
+
 /** Starts the tracing of a process as its settings say. The SDK takes 0.3 s to load, so only who traces loads it. */
-export async function startTracing(serviceName: string, config: Config): Promise<Telemetry> {
+export async function startTracing(serviceName: string, config: Config, send: SendOptions = {}): Promise<Telemetry> {
   const { captureContent, userHashSecret, redactKeys, otlpEndpoint: endpoint } = config;
   configureTelemetry({ captureContent, userHashSecret, redact: createRedactor({ keys: redactKeys }) });
   if (endpoint === '') return { shutdown: async () => {} };
   const { startTelemetry } = await import('@callyard/shared/telemetry-start');
-  return startTelemetry({ serviceName, endpoint });
+  return startTelemetry({ serviceName, endpoint, ...send });
 }
 
 /** Starts metrics, which are then told of spans that are dropped, and traces. Metrics take 0.15 s to load. */
 export async function startObserving(serviceName: string, config: Config, isServing: boolean): Promise<Observed> {
-  const metrics = await startMetricsOf(serviceName, config, isServing);
-  const tracing = await startTracing(serviceName, config);
+  const send = isServing ? {} : { maxSendMs: maxCommandSendMs };
+  const metrics = await startMetricsOf(serviceName, config, isServing, send);
+  const tracing = await startTracing(serviceName, config, send);
   return {
     ...(metrics && { show: metrics.show }),
     async shutdown() {
-      await tracing.shutdown();
-      await metrics?.shutdown();
+      await Promise.all([tracing.shutdown(), metrics?.shutdown()]);
     },
   };
 }
@@ -39,9 +42,10 @@ async function startMetricsOf(
   serviceName: string,
   { metricsPort, metricsExporters, otlpEndpoint }: Config,
   isServing: boolean,
+  send: SendOptions,
 ): Promise<Metrics | undefined> {
   const endpoint = metricsExporters.includes('otlp') ? otlpEndpoint : '';
   if (endpoint === '' && !(isServing && metricsPort > 0)) return undefined;
   const { startMetrics } = await import('@callyard/shared/metrics-start');
-  return startMetrics({ serviceName, endpoint });
+  return startMetrics({ serviceName, endpoint, ...send });
 }

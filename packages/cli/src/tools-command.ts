@@ -1,9 +1,9 @@
-import { createDispatcher, toAnthropicTool, toChatTool, toolNames } from '@callyard/dispatcher';
-import { loadConfig } from '@callyard/shared/config';
+import { toAnthropicTool, toChatTool, toolNames } from '@callyard/dispatcher';
 import { didYouMean } from '@callyard/shared/nearest';
 import { loadTools, type Manifest } from '@callyard/worker';
 import { renderTable } from './table.ts';
 import { UsageError } from './usage-error.ts';
+import { withDispatcher } from './with-dispatcher.ts';
 
 /** `callyard tools list`: what is live, or what modules would serve. */
 export async function toolsListCommand({ tools, json }: { tools?: string[]; json?: boolean }): Promise<void> {
@@ -41,15 +41,8 @@ export async function toolsShowCommand(wanted: string, { tools }: { tools?: stri
 }
 
 async function manifestsFrom(paths: readonly string[] | undefined): Promise<readonly Manifest[]> {
-  if (paths === undefined) return liveManifests();
+  if (paths === undefined) return withDispatcher('callyard-tools', async (dispatcher) => dispatcher.tools());
   const { tools, failures } = await loadTools(paths);
   for (const { module, reason } of failures) console.error(`callyard tools: ${module} was left out: ${reason}`);
   return tools.map(({ manifest }) => manifest);
-}
-
-async function liveManifests(): Promise<readonly Manifest[]> {
-  const dispatcher = await createDispatcher(loadConfig('dispatcher'));
-  const manifests = dispatcher.tools();
-  await dispatcher.close();
-  return manifests;
 }

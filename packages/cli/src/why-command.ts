@@ -1,5 +1,5 @@
 import { UsageError } from './usage-error.ts';
-import { renderCall, renderGone, renderRunCalls } from './why-page.ts';
+import { renderCall, renderGone, renderRunCalls, renderUnreadable } from './why-page.ts';
 import { withDispatcher } from './with-dispatcher.ts';
 
 export interface WhyCommand {
@@ -18,7 +18,8 @@ export function whyCommand(key: string, { content = false, json }: WhyCommand): 
     if (why.kind === 'gone') process.exitCode = 1;
     if (json) return console.log(JSON.stringify(why));
     if (why.kind === 'gone') return console.log(renderGone(why));
-    console.log(why.kind === 'run' ? renderRunCalls(why, traceUrl) : renderCall(why, traceUrl, Date.now()));
+    if (why.kind === 'unreadable') return console.log(renderUnreadable(why));
+    console.log(why.kind === 'run' ? renderRunCalls(why, traceUrl) : renderCall(why, traceUrl));
   });
 }
 

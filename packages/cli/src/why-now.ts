@@ -2,7 +2,7 @@ import type { CallNow, CallStory, LaneWait } from '@callyard/dispatcher';
 import { durationText } from './duration-text.ts';
 
 /** Where a call is that has not ended. */
-export function nowLine({ approval, pool }: CallStory, where: CallNow, now: number): string {
+export function nowLine({ approval, pool, toldAt: now }: CallStory, where: CallNow): string {
   const since = `for ${durationText(Math.max(0, now - where.since))}`;
   const unserved = pool?.workers === 0 ? '; no worker serves its pool, so it waits for one, or is moved' : '';
   switch (where.is) {
@@ -11,11 +11,11 @@ export function nowLine({ approval, pool }: CallStory, where: CallNow, now: numb
     case 'queued':
       return `let go, waits for a worker to take it ${since}, ${where.before} before it${unserved}`;
     case 'delayed':
-      return `waits ${since} for ${delayTexts[where.reason] ?? where.reason}, ${until(where.until, now)}${unserved}`;
+      return `waits ${since} for ${delayTexts[where.reason] ?? where.reason}, ${due(where.until, now)}${unserved}`;
     case 'approval':
-      return `waits ${since} for ${whoMay(approval?.requires ?? [])} to approve it, ${until(where.until, now)}`;
+      return `waits ${since} for ${whoMay(approval?.requires ?? [])} to approve it, ${due(where.until, now)}`;
     case 'active':
-      return `runs ${since} on ${where.worker ?? 'a worker'}, ${aliveText(where)}`;
+      return `runs ${since} on ${where.worker ?? 'a worker'}, ${aliveText(where, unserved)}`;
     case 'proposed':
       return where.isServed
         ? 'proposed by the model, and not enqueued yet'
@@ -27,7 +27,7 @@ export function nowLine({ approval, pool }: CallStory, where: CallNow, now: numb
 
 /** Those behind the first wait for the same, and for whoever stands before them. */
 function laneText({ place, waitsFor }: Extract<CallNow, { is: 'lane' }>, now: number): string {
-  const texts = waitsFor.map((wait) => laneWaitText(wait) + (wait.at === undefined ? '' : `, ${until(wait.at, now)}`));
+  const texts = waitsFor.map((wait) => laneWaitText(wait) + (wait.at === undefined ? '' : `, ${due(wait.at, now)}`));
   return `${place > 1 ? 'the first waits' : 'waits'} for ${texts.join(' and ')}`;
 }
 
@@ -47,12 +47,16 @@ const delayTexts: Partial<Record<string, string>> = {
   approval: 'a worker to take it after the decision',
 };
 
-const whoMay = (requires: readonly string[]): string =>
+export const whoMay = (requires: readonly string[]): string =>
   requires.length === 0 ? 'a person of its owner' : `a person with ${requires.join(' and ')}`;
 
-function aliveText({ isAlive, lockMs }: Extract<CallNow, { is: 'active' }>): string {
-  if (lockMs === undefined) return 'which has lost it: another one takes it over';
-  return isAlive ? 'which lives' : `which is gone: taken over when its lock ends, in ${durationText(lockMs)}`;
+/** A job that its worker has lost is noticed by the others of its pool, or by its dispatcher. */
+function aliveText({ isAlive, lockMs }: Extract<CallNow, { is: 'active' }>, unserved: string): string {
+  if (lockMs === undefined) return `which has lost it${unserved || ': another one takes it over'}`;
+  if (isAlive) return 'which lives';
+  return unserved
+    ? `which is gone${unserved}`
+    : `which is gone: taken over when its lock ends, in ${durationText(lockMs)}`;
 }
 
-const until = (at: number, now: number): string => (at > now ? `until in ${durationText(at - now)}` : 'due now');
+const due = (at: number, now: number): string => (at > now ? `due in ${durationText(at - now)}` : 'due now');

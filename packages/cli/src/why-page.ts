@@ -1,23 +1,26 @@
 import type { CallStory, RunStory, Why } from '@callyard/dispatcher';
-import { plainLine } from './chat/plain-text.ts';
+import { plainLine, plainOnLine } from './chat/plain-text.ts';
 import { durationText } from './duration-text.ts';
 import { renderTable } from './table.ts';
-import { nowLine } from './why-now.ts';
+import { nowLine, whoMay } from './why-now.ts';
 
 /** The life of a call in lines: what it is, what it waited for, how it ran, and where it is or how it ended. */
-export function renderCall(story: CallStory, traceUrl: string, now: number): string {
-  return [
+export function renderCall(story: CallStory, traceUrl: string): string {
+  return pageOf([
     ...aboutLines(story),
     ...retryLines(story),
     ...waitLines(story),
     ...approvalLines(story),
     ...attemptLines(story),
-    ...(story.now ? [nowLine(story, story.now, now)] : []),
-    ...endLines(story, now),
+    ...(story.now ? [nowLine(story, story.now)] : []),
+    ...endLines(story),
     ...traceLines(story.traceId, traceUrl),
     ...contentLines(story),
-  ].join('\n');
+  ]);
 }
+
+/** Ids and names are as models and providers wrote them. */
+const pageOf = (lines: readonly string[]): string => lines.map(plainOnLine).join('\n');
 
 /** Longest text of an error on a line. */
 const longest = 300;
@@ -70,8 +73,10 @@ const waitTexts: Record<CallStory['waits'][number]['reason'], string> = {
   no_worker: 'a worker that serves its tool',
 };
 
-function approvalLines({ approval }: CallStory): string[] {
-  if (!approval?.decision) return [];
+function approvalLines({ approval, end }: CallStory): string[] {
+  if (!approval) return [];
+  const asked = `nobody decided on it: ${whoMay(approval.requires)} was asked ${at(approval.askedAt)}`;
+  if (!approval.decision) return end ? [asked] : [];
   const { approved, by, why, at: decidedAt } = approval.decision;
   const reason = why === undefined ? '' : `: ${plainLine(why, longest)}`;
   return [`${approved ? 'approved' : 'denied'} by ${by.userId} ${at(decidedAt)}${reason}`];
@@ -82,12 +87,13 @@ function attemptLines({ failedAttempts, attempts, worker, end }: CallStory): str
     ({ attempt, code, message, worker: by, at: failedAt }) =>
       `attempt ${attempt} failed ${at(failedAt)} on ${by}, ${code}: ${plainLine(message, longest)}`,
   );
-  if (!end || end.settledBy === 'dispatcher' || worker === undefined) return failed;
+  if (!end || worker === undefined) return failed;
+  if (end.settledBy === 'dispatcher') return [...failed, `last picked up by ${worker}`];
   const ran = end.ranMs === undefined ? '' : ` for ${durationText(end.ranMs)}`;
   return [...failed, attempts === 0 ? `picked up by ${worker}` : `attempt ${attempts} ran on ${worker}${ran}`];
 }
 
-function endLines({ end }: CallStory, now: number): string[] {
+function endLines({ end, worker, toldAt }: CallStory): string[] {
   if (!end) return [];
   const { status, error, cached, degraded, settledBy, totalMs, waitedMs, keptUntil } = end;
   const notes = [
@@ -96,14 +102,16 @@ function endLines({ end }: CallStory, now: number): string[] {
     ...(settledBy === 'dispatcher' ? ['settled by its dispatcher'] : []),
   ];
   const what = error ? `${status}, ${error.code}: ${plainLine(error.message, longest)}` : status;
-  const took =
-    totalMs === undefined
-      ? []
-      : [
-          `took ${durationText(totalMs)}: ${durationText(waitedMs)} waiting, ${durationText(Math.max(0, totalMs - waitedMs))} running`,
-        ];
-  const kept = keptUntil === undefined ? [] : [`kept for ${durationText(Math.max(0, keptUntil - now))} more`];
+  const took = totalMs === undefined ? [] : [`took ${tookText(totalMs, waitedMs, worker)}`];
+  const kept = keptUntil === undefined ? [] : [`kept for ${durationText(Math.max(0, keptUntil - toldAt))} more`];
   return [notes.length > 0 ? `${what} (${notes.join(', ')})` : what, ...took, ...kept];
+}
+
+/** What no worker ever had did not run. */
+function tookText(totalMs: number, waitedMs: number, worker: string | undefined): string {
+  const total = durationText(totalMs);
+  if (worker === undefined) return total;
+  return `${total}: ${durationText(waitedMs)} waiting, ${durationText(Math.max(0, totalMs - waitedMs))} running`;
 }
 
 function traceLines(traceId: string | undefined, traceUrl: string): string[] {
@@ -128,11 +136,19 @@ export function renderRunCalls(
   ]);
   const ended = stop === undefined || stop === state ? state : `${state} (${stop})`;
   const conversation = conversationId === undefined ? '' : `, conversation ${conversationId}`;
-  return [
+  const table = renderTable([['CALL', 'TOOL', 'OUTCOME', 'TOOK'], ...rows]);
+  return pageOf([
     `run ${runId}: ${ended}, for ${owner}/${userId}${conversation}`,
     ...traceLines(traceId, traceUrl),
-    rows.length === 0 ? 'no calls so far' : renderTable([['CALL', 'TOOL', 'OUTCOME', 'TOOK'], ...rows]),
-  ].join('\n');
+    ...(rows.length === 0 ? ['no calls so far'] : table.split('\n')),
+  ]);
+}
+
+export function renderUnreadable({ key, pool, why }: Extract<Why, { kind: 'unreadable' }>): string {
+  return plainOnLine(
+    `${key}: there is a job in pool ${pool}, and it cannot be read: ${why}. ` +
+      'Workers leave one of a newer version to newer workers for an hour, and refuse any other.',
+  );
 }
 
 export function renderGone({ key, keptMs, deadKeptMs }: Extract<Why, { kind: 'gone' }>): string {

@@ -3,20 +3,27 @@ import { loadConfig, type DispatcherConfig } from '@callyard/shared/config';
 import { createLogger } from '@callyard/shared/log';
 import { startObserving } from './telemetry.ts';
 
-/** A dispatcher for the time of one command. With models it drives durable runs meanwhile, and hands them over. */
+export interface DispatcherUse {
+  /** calls or runs are sent, which is traced and measured; default: the command only looks */
+  sends?: boolean;
+  /** with some it drives durable runs meanwhile, and hands them over; default: none */
+  models?: readonly Model[];
+}
+
+/** A dispatcher for the time of one command. */
 export async function withDispatcher<T>(
   name: string,
   work: (dispatcher: Dispatcher, config: DispatcherConfig) => Promise<T>,
-  models: readonly Model[] = [],
+  { sends = false, models = [] }: DispatcherUse = {},
 ): Promise<T> {
   const config = loadConfig('dispatcher');
   const log = createLogger({ name, level: 'silent' });
   const dispatcher = await createDispatcher({ ...config, models, log });
-  const observed = await startObserving(name, config, false);
+  const observed = sends ? await startObserving(name, config, false) : undefined;
   try {
     return await work(dispatcher, config);
   } finally {
     await dispatcher.close();
-    await observed.shutdown();
+    await observed?.shutdown();
   }
 }

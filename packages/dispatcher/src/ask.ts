@@ -20,8 +20,18 @@ export function askModel(
   const { conversationId, runId } = request;
   const about = { model: model.name, provider: model.provider, conversationId, runId, principal };
   return inChatSpan(about, async (describe, chat) => {
-    const response = await measuredAsk(request, model, prices);
+    const response = await measuredAsk(request, model, prices).catch(noteThrown);
     describe(response);
     return { response, chat };
   });
 }
+
+const thrownByModels = new WeakSet();
+
+function noteThrown(error: unknown): never {
+  if (error instanceof Error) thrownByModels.add(error);
+  throw error;
+}
+
+/** Whether the words of this error are a model's, which may repeat what it was asked. Ours are always errors. */
+export const isThrownByModel = (error: unknown): boolean => !(error instanceof Error) || thrownByModels.has(error);

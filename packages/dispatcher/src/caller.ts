@@ -1,5 +1,6 @@
 import { toPrincipal, type PrincipalInput } from '@callyard/shared/principal';
-import type { CallerTrace } from '@callyard/shared/telemetry';
+import { callerContext, type CallerTrace } from '@callyard/shared/telemetry';
+import { carried } from '@callyard/shared/telemetry-context';
 import type { Connected } from './connect.ts';
 import { startDeadline } from './deadline.ts';
 import type { RunFrame } from './envelope.ts';
@@ -9,6 +10,7 @@ import type { OfferOptions } from './offer.ts';
 /** What a run and a bare `execute` have in common. */
 export interface CallerOptions extends OfferOptions, CallerTrace {
   principal: PrincipalInput;
+  /** at most 256 characters */
   conversationId?: string;
   /** `batch` lets `interactive` calls go first; default `interactive` */
   class?: 'interactive' | 'batch';
@@ -20,17 +22,29 @@ export interface CallerOptions extends OfferOptions, CallerTrace {
   mode?: LoopOptions['mode'];
 }
 
-/** The frame of the caller's calls, and its deadline running; `end` is to be called however they end. */
+/** What an envelope takes. */
+const maxConversationId = 256;
+
+/** @throws TypeError where no call of the conversation could be sent */
+export function checkConversationId(id: string | undefined): void {
+  if (id !== undefined && id.length > maxConversationId)
+    throw new TypeError(`conversationId has ${id.length} characters; at most ${maxConversationId} are taken`);
+}
+
+/** The frame of the caller's calls, its deadline running, and its trace; `end` is to be called however they end. */
 export function startFrame(
   runId: string,
-  { principal, conversationId, timeoutMs, signal, class: jobClass = 'interactive' }: CallerOptions,
-  { clock, config, control }: Connected,
+  options: CallerOptions,
+  { clock, config, control, log }: Connected,
   takeover: boolean,
-): { frame: RunFrame; end: () => void } {
+): { frame: RunFrame; parent: ReturnType<typeof callerContext>; end: () => void } {
+  const { principal, conversationId, timeoutMs, signal, class: jobClass = 'interactive' } = options;
+  checkConversationId(conversationId);
   const ms = timeoutMs ?? config.runTimeoutMs;
   // Should it not reach them, workers see at their next look into the ledger that the calls are settled.
   const stopHandlers = () => void control.cancel(runId, clock.now()).catch(() => {});
   const deadline = startDeadline(ms, signal, stopHandlers);
+  const parent = callerContext(options, log);
   const frame: RunFrame = {
     runId,
     conversationId,
@@ -39,6 +53,7 @@ export function startFrame(
     deadlineAt: clock.now() + ms,
     takeover,
     signal: deadline.signal,
+    carrier: carried(parent).carrier,
   };
-  return { frame, end: deadline.clear };
+  return { frame, parent, end: deadline.clear };
 }

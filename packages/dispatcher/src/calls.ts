@@ -1,8 +1,6 @@
 import { neverFits } from '@callyard/shared/admission/resolve-limits';
 import { callKey, type Envelope, type Outcome, type OutcomeError } from '@callyard/shared/call';
-import type { Clock } from '@callyard/shared/clock';
 import type { Ledger } from '@callyard/shared/ledger';
-import type { Names } from '@callyard/shared/names';
 import type { CallQueues } from '@callyard/shared/queue';
 import { finishedEvent } from '@callyard/shared/runs/run-event';
 import { inSettleSpan, startSendSpan, tellRefused } from '@callyard/shared/telemetry';
@@ -12,18 +10,17 @@ import { forgotten, notReached, runIsOver, unserved } from './ended-here.ts';
 import { envelopeOf, outcomeHere, type RunFrame } from './envelope.ts';
 import type { Expectation, Gather } from './gather.ts';
 import { startGathering } from './gathering.ts';
+import { howItStood, jobOf, type JobParts } from './how-it-stood.ts';
 import type { LiveTools } from './live-tools.ts';
 import type { ProposedCall } from './read-calls.ts';
 import { HoldEnd } from './run-over.ts';
 import { withWait, type SentCall } from './sent-call.ts';
 
-export interface CallsOptions {
+export interface CallsOptions extends JobParts {
   queues: CallQueues;
-  names: Names;
   ledger: Ledger;
   gather: Gather;
   live: LiveTools;
-  clock: Clock;
   lines: CallLines;
   dispatcher: string;
   /** how long a call waits for a worker to come before it is `tool_unavailable` */
@@ -144,7 +141,7 @@ export class Calls {
   async #send(frame: RunFrame, envelope: Envelope): Promise<Outcome> {
     const { gather } = this.#options;
     const { hold, gathering } = frame;
-    const span = startSendSpan(envelope, { chat: frame.chat });
+    const span = startSendSpan(envelope, { chat: frame.chat, run: frame.carrier });
     const lost = new AbortController();
     const sent: SentCall = {
       envelope,
@@ -153,6 +150,7 @@ export class Calls {
       traceId: span.traceId,
       pool: hold?.sentTo?.get(envelope.index),
       unservedSince: undefined,
+      stood: undefined,
       isPlacing: false,
       fence: hold?.fence,
       cancel: () => hold?.cancel(),
@@ -163,13 +161,14 @@ export class Calls {
     gathered.catch(() => {}); // it may be left while its job is on the way
     const giveUp = () => this.#settle(sent, runIsOver(frame.signal));
     this.#underway.add(sent);
-    frame.signal.addEventListener('abort', giveUp, { once: true });
     try {
       if (!frame.signal.aborted) await this.#place(sent);
-      gathering?.sent();
+      const came = gathering?.sent(envelope.key);
+      // Not while it is placed: it is settled, and taken back from where it is, once.
       if (frame.signal.aborted) giveUp();
+      else frame.signal.addEventListener('abort', giveUp, { once: true });
       const outcome = await gathered;
-      gathering?.came(envelope.key);
+      came?.();
       return outcome;
     } finally {
       span.end(undefined); // where nobody has served it
@@ -249,6 +248,7 @@ export class Calls {
   async #takeBack(sent: SentCall, pool: string): Promise<boolean> {
     sent.isPlacing = true;
     try {
+      sent.stood = await jobOf(pool, sent.envelope.key, this.#options);
       if (!(await this.#options.queues.withdraw(pool, sent.envelope))) return false;
       sent.envelope = { ...sent.envelope, takeover: true };
       sent.pool = undefined;
@@ -263,7 +263,8 @@ export class Calls {
     const { ledger, gather, queues, clock, ledgerTtlMs, lines } = this.#options;
     const { envelope } = sent;
     const settle = async (tell: (settled: Outcome) => void): Promise<void> => {
-      const outcome = outcomeHere(envelope, error, sent.traceId);
+      const stood = await howItStood(sent, error.code, this.#options);
+      const outcome = { ...outcomeHere(envelope, error, sent.traceId), ...stood };
       const ttlMs = Math.max(0, envelope.deadlineAt - clock.now()) + ledgerTtlMs;
       const run = sent.fence === undefined ? undefined : { id: envelope.runId, fence: sent.fence };
       const event = run && finishedEvent(outcome);

@@ -6,8 +6,10 @@ import type { RetryMark, RetryState } from '@callyard/shared/dead-retries';
 import { failures } from '@callyard/shared/failure';
 import { longestTimerMs } from '@callyard/shared/policy';
 import { inSettleSpan } from '@callyard/shared/telemetry';
+import { traceIdIn } from '@callyard/shared/telemetry-context';
 import type { DeadParts } from './dead-parts.ts';
 import { outcomeHere } from './envelope.ts';
+import { howItStood } from './how-it-stood.ts';
 
 /** A retry on its way. `carrier` is its trace, for who has sent it. */
 export interface SentRetry {
@@ -35,18 +37,18 @@ export function outcomeOfRetry(sent: SentRetry, parts: DeadParts): Promise<Outco
 
 /** Settles a retry that nobody waited for, such as that of a pool that died, and says how it stands. */
 export async function settleOverdue({ key, pool }: RetryMark, parts: DeadParts): Promise<RetryState> {
-  const envelope = await parts.letters.envelope(pool, key);
-  return envelope ? (await settleLate({ envelope, pool }, parts)).status : 'dropped';
+  const call = await parts.letters.call(pool, key);
+  return call ? (await settleLate({ ...call, pool }, parts)).status : 'dropped';
 }
 
 /** The first word stands: a worker that was faster has settled it. */
-function settleLate(
-  { envelope, pool, carrier }: SentRetry,
-  { ledger, queues, clock }: Pick<DeadParts, 'ledger' | 'queues' | 'clock'>,
-): Promise<Outcome> {
+function settleLate({ envelope, pool, carrier }: SentRetry, parts: DeadParts): Promise<Outcome> {
+  const { ledger, queues, clock } = parts;
   const code = 'deadline_exceeded';
   return inSettleSpan(envelope, code, carrier, async (tell) => {
-    const outcome = outcomeHere(envelope, { code, message: failures[code].forModel });
+    const error = { code, message: failures[code].forModel } as const;
+    const stood = await howItStood({ envelope, pool }, code, parts);
+    const outcome = { ...outcomeHere(envelope, error, traceIdIn(carrier)), ...stood };
     const settlement = { outcome, text: JSON.stringify(outcome), ttlMs: deadLetterTtlMs, replyTo: envelope.replyTo };
     const settled = await ledger.settle(settlement).done;
     if (settled.kind === 'written') countEnded({ outcome, isKnown: true, class: envelope.class, now: clock.now() });

@@ -1,3 +1,4 @@
+import type { Admission } from '@callyard/shared/admission/admission';
 import type { Audit } from '@callyard/shared/audit';
 import type { Clock } from '@callyard/shared/clock';
 import type { DeadJobs } from '@callyard/shared/dead-jobs';
@@ -16,6 +17,7 @@ export interface DeadParts {
   names: Names;
   queues: CallQueues;
   ledger: Ledger;
+  admission: Admission;
   letters: DeadJobs;
   gather: Gather;
   live: LiveTools;

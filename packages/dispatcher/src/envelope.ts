@@ -20,6 +20,8 @@ export interface RunFrame {
   signal: AbortSignal;
   /** the context of the question whose answer proposed the calls */
   chat?: string | undefined;
+  /** the trace that the run belongs to, should nothing be traced here */
+  carrier?: string | undefined;
   /** what the turn of the calls waits for */
   gathering?: Gathering;
 }

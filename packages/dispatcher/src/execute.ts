@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import type { Outcome } from '@callyard/shared/call';
-import { callerContext, inCallsSpan } from '@callyard/shared/telemetry';
+import { inCallsSpan } from '@callyard/shared/telemetry';
 import { startFrame, type CallerOptions } from './caller.ts';
 import type { Connected } from './connect.ts';
 import { toolMessage } from './conversation.ts';
@@ -26,9 +26,8 @@ export async function executeCalls(
   to: Connected,
 ): Promise<Executed> {
   const { principal, key, mode = 'parallel' } = execute;
-  const parent = callerContext(execute);
   const runId = key === undefined ? randomUUID() : ownedKey(principal.owner, key);
-  const { frame, end } = startFrame(runId, execute, to, key !== undefined);
+  const { frame, parent, end } = startFrame(runId, execute, to, key !== undefined);
   try {
     // Without a selection any live tool: its worker still checks what it requires.
     const offer = execute.tools

@@ -9,6 +9,9 @@ const maxAgeMs = 5_000;
 /** All gauges of one collection tell of one moment. */
 const collectionMs = 500;
 
+/** What is not read by then is not waited for: less than a gauge is given. */
+const lateMs = 800;
+
 const classes = ['interactive', 'batch'] as const;
 
 /**
@@ -64,16 +67,31 @@ type PoolGauge =
   | 'callyard.pool.load'
   | 'callyard.dead_letter.jobs';
 
+/** A reading that hangs is not asked for again: with Redis out of reach, each would wait there and be sent then. */
 function oncePerCollection(fleet: FleetReader, log: Logger): () => Promise<Fleet | undefined> {
   let told: Promise<Fleet | undefined> | undefined;
+  let isReading = false;
   let readAt = 0;
+  const unread = (error: unknown): undefined => {
+    log.warn({ event: 'fleet.unread', err: error }, 'it could not be read how the queues stand');
+  };
+  const read = (): Promise<Fleet | undefined> => {
+    isReading = true;
+    const late = Promise.withResolvers<undefined>();
+    const timer = setTimeout(() => late.resolve(unread(new Error(`no answer within ${lateMs} ms`))), lateMs);
+    timer.unref();
+    const reading = fleet
+      .read(maxAgeMs)
+      .catch(unread)
+      .finally(() => {
+        clearTimeout(timer);
+        isReading = false;
+      });
+    return Promise.race([reading, late.promise]);
+  };
   return () => {
-    if (told && performance.now() - readAt < collectionMs) return told;
+    if (told && (isReading || performance.now() - readAt < collectionMs)) return told;
     readAt = performance.now();
-    told = fleet.read(maxAgeMs).catch((error: unknown) => {
-      log.warn({ event: 'fleet.unread', err: error }, 'it could not be read how the queues stand');
-      return undefined;
-    });
-    return told;
+    return (told = read());
   };
 }

@@ -175,16 +175,17 @@ function requestOf(history: RunHistory, offer: Offer, options: LoopOptions): Mod
 const signalOf = ({ signal, hold }: RunFrame): AbortSignal => (hold ? AbortSignal.any([signal, hold.leave]) : signal);
 
 /** What a step threw, as the end of the run. Anything unexpected is ours to fix, so it goes on up. */
-function endOf(error: unknown, { signal, hold }: RunFrame): RunEnd {
+function endOf(thrown: unknown, { signal, hold }: RunFrame): RunEnd {
   if (hold?.leave.aborted) throw hold.leave.reason;
-  const reason = signal.aborted ? signal.reason : error;
+  const reason = signal.aborted ? signal.reason : thrown;
   if (reason instanceof RunOver) {
     return reason.code === 'cancelled'
       ? { state: 'cancelled', stop: 'cancelled', error: 'the run was cancelled' }
       : { state: 'expired', stop: 'deadline', error: 'the deadline of the run is past' };
   }
   if (reason instanceof ModelError) {
-    return { state: 'failed', stop: 'model_error', error: reason.message };
+    const { message: error, status } = reason;
+    return { state: 'failed', stop: 'model_error', error, ...(status === undefined ? {} : { status }) };
   }
-  throw error;
+  throw thrown;
 }

@@ -16,20 +16,26 @@ export async function measuredAsk(
       ...chat,
       'error.type': type,
     });
+  let response: ModelResponse;
   try {
-    const response = await model.ask(request);
-    end();
-    const { usage } = response;
-    measure('gen_ai.client.token.usage', usage.inputTokens, { ...chat, 'gen_ai.token.type': 'input' });
-    measure('gen_ai.client.token.usage', usage.outputTokens, { ...chat, 'gen_ai.token.type': 'output' });
-    const cost = prices && costOf(model.name, usage, prices);
-    if (cost !== undefined) count('callyard.model.cost', { ...about, currency: prices?.currency }, cost);
-    return response;
+    response = await model.ask(request);
   } catch (error) {
     end(request.signal.aborted ? 'aborted' : errorType(error));
     throw error;
   }
+  end();
+  if (!saysUsage(response)) return { ...response, usage: { inputTokens: 0, outputTokens: 0 } };
+  const { usage } = response;
+  measure('gen_ai.client.token.usage', usage.inputTokens, { ...chat, 'gen_ai.token.type': 'input' });
+  measure('gen_ai.client.token.usage', usage.outputTokens, { ...chat, 'gen_ai.token.type': 'output' });
+  const cost = prices && costOf(model.name, usage, prices);
+  if (cost !== undefined) count('callyard.model.cost', { ...about, currency: prices?.currency }, cost);
+  return response;
 }
+
+/** Not every server says what it took, and an adapter may hand that on: then nothing is known, and nothing measured. */
+const saysUsage = ({ usage }: Partial<ModelResponse>): boolean =>
+  Number.isFinite(usage?.inputTokens) && Number.isFinite(usage?.outputTokens);
 
 /** The HTTP status, where there was one that is one. */
 function errorType(error: unknown): string {

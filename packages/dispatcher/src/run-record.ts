@@ -38,6 +38,8 @@ export interface RunEnd {
   state: Extract<RunState, 'completed' | 'failed' | 'cancelled' | 'expired'>;
   stop: StopReason;
   error?: string;
+  /** the HTTP status of a model that failed, where it answered with one */
+  status?: number;
 }
 
 /** What is known of a run: enough for anybody to go on with it. */

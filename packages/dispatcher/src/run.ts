@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { runIdPattern } from '@callyard/shared/call';
 import { toPrincipal, type Principal } from '@callyard/shared/principal';
-import { activeTraceId, callerContext, inAgentSpan } from '@callyard/shared/telemetry';
+import { activeTraceId, inAgentSpan } from '@callyard/shared/telemetry';
+import { traceIdIn } from '@callyard/shared/telemetry-context';
 import type { TokenBudget } from '@callyard/shared/token-budget';
 import { startFrame, type CallerOptions } from './caller.ts';
 import type { Connected } from './connect.ts';
@@ -42,9 +43,8 @@ export async function runConversation(run: RunOptions, to: Connected): Promise<R
   if (!runIdPattern.test(runId))
     throw new TypeError(`run: runId ${JSON.stringify(runId)} does not match ${runIdPattern}`);
   const principal = toPrincipal(run.principal);
-  const parent = callerContext(run);
   const bounds = runBounds(run, principal, to);
-  const { frame, end } = startFrame(runId, { ...run, timeoutMs: bounds.timeoutMs }, to, false);
+  const { frame, parent, end } = startFrame(runId, { ...run, timeoutMs: bounds.timeoutMs }, to, false);
   const { conversationId } = run;
   const begunAt = to.clock.now();
   const offer = offerByTurn((turn) => offerForTurn({ options: run, principal, conversationId, turn }, to));
@@ -67,9 +67,10 @@ export async function runConversation(run: RunOptions, to: Connected): Promise<R
           parallel: run.parallel,
           prices: to.prices,
         });
-      const runEnd = await logDrive(to.log, { runId, conversationId, principal }, drive);
+      const runEnd = await logDrive(to, { runId, conversationId, principal }, drive);
       countRun(runEnd, begunAt, to.clock.now());
-      const result = { ...runEnd, runId, ...summaryOf(await record.load()), traceId: activeTraceId() };
+      const traceId = activeTraceId() ?? traceIdIn(frame.carrier);
+      const result = { ...runEnd, runId, ...summaryOf(await record.load()), traceId };
       describe(result);
       return result;
     });

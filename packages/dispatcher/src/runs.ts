@@ -6,6 +6,7 @@ import type { Redis } from '@callyard/shared/redis';
 import type { HeldRun, RunSigns } from '@callyard/shared/runs/run-store';
 import { driveHold, type DurableParts, type HoldStops } from './durable/hold.ts';
 import { ModelError, type Model } from './model.ts';
+import { shownError } from './run-lines.ts';
 import { HoldEnd } from './run-over.ts';
 import { countRun } from './run-metrics.ts';
 import type { RunEnd } from './run-record.ts';
@@ -25,6 +26,12 @@ const faultMs = 500;
 
 /** What a stopping dispatcher waits for what it holds to be handed over. */
 const handOverMs = 1_000;
+
+/** How a hold ended that has not ended its run, as its span says it, and what is to become of its job. */
+interface Left {
+  ended: string;
+  giveBack: () => Promise<void>;
+}
 
 export interface RunsOptions extends DurableParts {
   redis: Redis;
@@ -63,7 +70,7 @@ export class Runs {
     this.#lapses = setInterval(() => this.#leaveLapsed(), config.lockMs / 4);
     this.#lapses.unref();
     this.#stopWatching = watch('callyard.dispatcher.runs', () => [{ value: this.#holds.size, labels: {} }]);
-    this.#bull.on('error', (error) => log.warn({ event: 'run.bullmq', reason: error.message }, 'BullMQ reported'));
+    this.#bull.onFault((error) => log.warn({ event: 'run.bullmq', reason: error.message }, 'BullMQ reported'));
   }
 
   /** Something has become of a run that this dispatcher may hold. */
@@ -73,12 +80,12 @@ export class Runs {
     if (is === 'watched' && hold) hold.watchedUntil = Number.POSITIVE_INFINITY;
   }
 
-  /** Looks at what is held, as what was said of it may have been said to nobody. */
+  /** Looks at what is held, as what was said of it may have been said to nobody; and says that this dispatcher lives. */
   lookAgain(): void {
     const { store, log } = this.#options;
     const holds = [...this.#holds];
     if (holds.length === 0) return;
-    store.signs(holds.map(([runId]) => runId)).then(
+    store.signs(holds.map(([runId, { fence }]) => ({ runId, fence }))).then(
       (signs) => {
         for (const [i, [, hold]] of holds.entries()) heed(hold, signs[i]);
       },
@@ -121,7 +128,7 @@ export class Runs {
     const { model: name } = job.data as { model: string };
     const model = models.get(name);
     if (model) return model;
-    const [signs] = await store.signs([job.id ?? '']);
+    const [signs] = await store.signs([{ runId: job.id ?? '' }]);
     return !signs || signs.isCancelled || signs.deadlineAt <= clock.now() ? absent(name) : undefined;
   }
 
@@ -165,12 +172,15 @@ export class Runs {
   async #drive(job: Job, token: string, held: HeldRun, model: Model, hold: HoldStops): Promise<void> {
     const { watchedUntil = '0', cancelledAt } = held.fields;
     hold.watchedUntil = Math.max(hold.watchedUntil, Number(watchedUntil));
+    hold.fence = held.fence;
     if (cancelledAt !== undefined) hold.cancel.abort();
+    let left: Promise<Left> | undefined;
+    const leave = (why: unknown) => (left ??= this.#letGo(why, job, token, held));
+    const letGo = async (why: unknown) => (await leave(why)).ended;
     try {
-      await driveHold(job.id ?? '', held, model, hold, this.#options);
+      await driveHold(job.id ?? '', held, model, hold, { ...this.#options, letGo });
     } catch (error) {
-      if (!(error instanceof HoldEnd)) return this.#afterFault(error, job, token, held);
-      await this.#leave(error, job, token, held);
+      await (await leave(error)).giveBack();
     }
   }
 
@@ -181,33 +191,40 @@ export class Runs {
     return new WaitingError();
   }
 
-  /** Somebody else goes on with the run. */
-  async #leave({ why, missing }: HoldEnd, job: Job, token: string, { fence, fields }: HeldRun): Promise<never> {
+  /** Writes that a hold has ended: somebody else goes on with the run. */
+  async #letGo(end: unknown, job: Job, token: string, held: HeldRun): Promise<Left> {
+    if (!(end instanceof HoldEnd)) return this.#afterFault(end, job, token, held);
     const { store, clock } = this.#options;
-    const hold = { runId: job.id ?? '', fence };
-    if (why === 'handed-over') {
-      await store.release(hold);
-      return toFront(job, token);
-    }
+    const hold = { runId: job.id ?? '', fence: held.fence };
+    const { why, missing } = end;
+    if (why === 'handed-over')
+      return { ended: endedBy(await store.release(hold, why), why), giveBack: () => toFront(job, token) };
     if (why === 'parked') {
       await job.moveToDelayed(Date.now() + fuseMs, token);
-      await store.park(hold, Math.min(clock.now() + lookAgainMs, Number(fields.deadlineAt)), missing);
-      throw new DelayedError();
+      const lookAt = Math.min(clock.now() + lookAgainMs, Number(held.fields.deadlineAt));
+      const ended = endedBy(await store.park(hold, lookAt, missing), why);
+      return { ended, giveBack: () => Promise.reject(new DelayedError()) };
     }
-    throw new WaitingError();
+    return { ended: why, giveBack: () => Promise.reject(new WaitingError()) };
   }
 
   /** Something that cannot be; it may pass, so the run is tried again, but not for ever. */
-  async #afterFault(error: unknown, job: Job, token: string, { fence, fields }: HeldRun): Promise<void> {
+  async #afterFault(error: unknown, job: Job, token: string, { fence, fields }: HeldRun): Promise<Left> {
     const { store, config, clock, log } = this.#options;
     const runId = job.id ?? '';
     const faults = 1 + (typeof job.progress === 'number' ? job.progress : 0);
-    const line = { event: 'run.fault', err: error, run_id: runId, trace_id: fields.traceId, faults };
+    const line = {
+      event: 'run.fault',
+      err: shownError(error, config),
+      run_id: runId,
+      trace_id: fields.traceId,
+      faults,
+    };
     log.error(line, 'a run could not be driven');
     if (faults < maxFaults) {
       await job.updateProgress(faults);
-      await store.release({ runId, fence });
-      return away(job, token, faultMs * 2 ** faults);
+      const ended = endedBy(await store.release({ runId, fence }, 'fault'), 'fault');
+      return { ended, giveBack: () => away(job, token, faultMs * 2 ** faults) };
     }
     const why = error instanceof Error ? error.message : String(error);
     const { runKeepMs: keepMs, conversationTtlMs } = config;
@@ -216,8 +233,12 @@ export class Runs {
     let { kind } = await finish(end);
     if (kind === 'cancelled') ({ kind } = await finish((end = { state: 'cancelled', stop: 'cancelled', error: why })));
     if (kind === 'written') countRun(end, Number(fields.createdAt), clock.now());
+    return { ended: endedBy(kind, 'fault'), giveBack: async () => {} };
   }
 }
+
+/** What is refused has been told of by whoever has the run now, or is told of by nobody. */
+const endedBy = (answer: string, why: string): string => (answer === 'stale' || answer === 'gone' ? answer : why);
 
 function heed(hold: HoldStops, signs: RunSigns | undefined): void {
   if (!signs) return hold.leave.abort(new HoldEnd('gone'));

@@ -1,4 +1,5 @@
 import type { Envelope } from '@callyard/shared/call';
+import type { StandingJob } from '@callyard/shared/standing-job';
 import type { SendSpan } from '@callyard/shared/telemetry';
 import type { HoldEnd } from './run-over.ts';
 
@@ -12,6 +13,8 @@ export interface SentCall {
   traceId: string | undefined;
   pool: string | undefined;
   unservedSince: number | undefined;
+  /** its job, as it was when it was last taken back */
+  stood: StandingJob | undefined;
   /** while its job is on the way to Redis, or back: a bulk of many may take longer than a sweep */
   isPlacing: boolean;
   /** of a durable run: the hold under which this dispatcher may speak */

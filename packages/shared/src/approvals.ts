@@ -1,7 +1,7 @@
 import { parseEnvelope, parseOutcome, type Envelope, type Outcome } from './call.ts';
 import type { Names } from './names.ts';
 import type { Principal } from './principal.ts';
-import { loadScript, type Redis } from './redis.ts';
+import { answersOf, loadScript, type Redis } from './redis.ts';
 
 /** Questions one command reads: each may hold a call of a megabyte. */
 const pageSize = 20;
@@ -120,10 +120,7 @@ export function createApprovalRequests(redis: Redis, names: Names): ApprovalRequ
   ): Promise<unknown[]> {
     const pipeline = redis.pipeline();
     keys.forEach((key, i) => add(pipeline, key, i));
-    return ((await pipeline.exec()) ?? []).map(([error, answer]) => {
-      if (error) throw error;
-      return answer;
-    });
+    return answersOf(pipeline);
   }
 }
 

@@ -1,5 +1,6 @@
 import { appendFileSync } from 'node:fs';
 import type { Logger } from 'pino';
+import { ConfigError } from './config.ts';
 import type { LogEvent, logEvents } from './log-names.ts';
 import type { Principal } from './principal.ts';
 import { activeTraceId } from './telemetry-span.ts';
@@ -30,8 +31,9 @@ export interface AuditRecord {
 
 export interface Audit {
   /**
-   * Written when it returns, whatever level the log has: a process that dies after it leaves the record. `level` is that
-   * of the line beside it, and at least `info` where that is the record.
+   * Written when it returns, whatever level the log has, though without a file not by a log that is silent: a process
+   * that dies after it leaves the record. `level` is that of the line beside it, and at least `info` where that is the
+   * record.
    */
   write(record: AuditRecord, msg: string, level?: 'debug' | 'info' | 'warn'): void;
 }
@@ -45,12 +47,13 @@ export interface AuditOptions {
 /**
  * Records of refused and privileged calls: to a file of their own, which the log then tells without names of people, or
  * with the log. The file is opened for each record (some 5 µs), so that it can be rotated by renaming it.
- * @throws Error where the file cannot be written
+ * @throws ConfigError where the file cannot be written
  */
 export function createAudit({ file, log }: AuditOptions): Audit {
+  const records = ofAnyLevel(log);
   if (file === '')
-    return { write: (record, msg, level) => log[level === 'warn' ? level : 'info'](fieldsOf(record), msg) };
-  appendFileSync(file, '', { mode: 0o600 });
+    return { write: (record, msg, level) => records[level === 'warn' ? level : 'info'](fieldsOf(record), msg) };
+  beginFile(file);
   const process = log.bindings();
   return {
     write(record, msg, level = 'info') {
@@ -61,11 +64,24 @@ export function createAudit({ file, log }: AuditOptions): Audit {
         appendFileSync(file, `${line}\n`, { mode: 0o600 });
         log[level](rest, msg);
       } catch (error) {
-        log.error({ event: 'audit.failed', err: error, record: fields }, 'the audit file cannot be written');
+        records.error({ event: 'audit.failed', err: error, record: fields }, 'the audit file cannot be written');
       }
     },
   };
 }
+
+function beginFile(file: string): void {
+  try {
+    appendFileSync(file, '', { mode: 0o600 });
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new ConfigError(`the audit file ${file} cannot be written: ${why}`, { cause: error });
+  }
+}
+
+/** A level keeps other lines few, and is not meant for these; commands are silent, as they print their answer there. */
+const ofAnyLevel = (log: Logger): Logger =>
+  log.level === 'silent' || log.isLevelEnabled('info') ? log : log.child({}, { level: 'info' });
 
 function fieldsOf({ principal, trace_id = activeTraceId(), more, ...record }: AuditRecord) {
   const { owner = record.owner, userId: user_id, roles } = principal ?? {};

@@ -9,13 +9,16 @@ import { hashOfUser } from './telemetry-span.ts';
 /** Longest argument, result or error text in a line, in characters. */
 const maxText = 4_096;
 
+/** Longest name of a tool and id of a call in a line: models and their servers write what they like there. */
+const maxName = 256;
+
 /** What every line about a call says of it. */
 export const callFields = ({ key, runId, conversationId, call, tool, principal }: Envelope) => ({
   job_id: key,
   run_id: runId,
   conversation_id: conversationId,
-  tool: tool.name,
-  tool_call_id: call.id || undefined,
+  tool: tool.name.slice(0, maxName),
+  tool_call_id: call.id.slice(0, maxName) || undefined,
   user_hash: hashOfUser(principal),
 });
 
@@ -50,7 +53,14 @@ export function logOutcome(outcome: Outcome, envelope: Envelope, to: CallLog): v
 function auditRefused({ error, traceId }: Outcome, { principal, ...envelope }: Envelope, { audit }: CallLog): void {
   const { key: job_id, runId: run_id, tool } = envelope;
   if (!error) return;
-  const record = { event: 'call.refused', decision: 'refused', principal, job_id, run_id, tool: tool.name } as const;
+  const record = {
+    event: 'call.refused',
+    decision: 'refused',
+    principal,
+    job_id,
+    run_id,
+    tool: tool.name.slice(0, maxName),
+  } as const;
   // Details of a permission are names of permissions; those of arguments would be content.
   const more = error.code === 'permission_denied' && error.details ? { details: error.details } : {};
   const { level } = failures[error.code];
@@ -58,17 +68,19 @@ function auditRefused({ error, traceId }: Outcome, { principal, ...envelope }: E
   audit.write({ ...record, code, trace_id: traceId, more }, 'refused', level === 'warn' ? level : 'info');
 }
 
-/** Errors of the tool itself, whose texts may quote arguments and results. */
-const ofTools: readonly FailureCode[] = ['tool_error', 'upstream_error'];
+/** Errors whose texts may quote arguments and results: those of the tool itself, and of arguments a fallback refuses. */
+const mayQuote: readonly FailureCode[] = ['tool_error', 'upstream_error', 'invalid_arguments'];
 
 /** What a tool says of its failure is content; `callyard why` shows it. */
 export function failureText(
   { code, message }: Pick<OutcomeError, 'code' | 'message'>,
   to: Pick<CallLog, 'logContent' | 'redact'>,
 ): string {
-  if (ofTools.includes(code) && !to.logContent) return failures[code].forModel;
-  return String(to.redact(message)).slice(0, maxText);
+  if (mayQuote.includes(code) && !to.logContent) return failures[code].forModel;
+  return cleanText(message, to.redact);
 }
+
+export const cleanText = (text: string, redact: CallLog['redact']): string => String(redact(text)).slice(0, maxText);
 
 function contentOf({ value }: Outcome, { call }: Envelope, { log, logContent, redact }: CallLog) {
   if (!logContent || !log.isLevelEnabled('debug')) return {};

@@ -160,6 +160,8 @@ export interface Outcome {
   startedAt?: number;
   /** of the last attempt */
   durationMs?: number;
+  /** when its dispatcher ended it, in Redis time */
+  endedAt?: number;
   waits: Wait[];
   /** attempts before the last, the latest of them where there were many */
   failedAttempts?: FailedAttempt[];

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { Envelope } from './call.ts';
 import { deadLetterTtlMs } from './dead-jobs.ts';
 import type { Names } from './names.ts';
-import { loadScript, type Redis } from './redis.ts';
+import { answersOf, loadScript, type Redis } from './redis.ts';
 import type { Manifest } from './tool.ts';
 
 /** A worker as the catalog lists it. */
@@ -64,14 +64,15 @@ export async function joinCatalog(options: JoinOptions): Promise<Membership> {
   const member = JSON.stringify(worker);
   const beat = async (): Promise<void> => {
     const now = await redisNow(redis);
-    const answers = await redis
-      .pipeline()
-      .pexpire(names.manifests(worker.pool), manifestTtlMs)
-      .zadd(names.workers, now + 3 * heartbeatMs, member)
-      .zadd(names.pools, now, worker.pool)
-      .pexpire(names.workers, manifestTtlMs)
-      .exec();
-    if (answers?.[0]?.[1] === 0) {
+    const [hadManifests] = await answersOf(
+      redis
+        .pipeline()
+        .pexpire(names.manifests(worker.pool), manifestTtlMs)
+        .zadd(names.workers, now + 3 * heartbeatMs, member)
+        .zadd(names.pools, now, worker.pool)
+        .pexpire(names.workers, manifestTtlMs),
+    );
+    if (hadManifests === 0) {
       await writeManifests(); // Redis has lost what it knew, as one does that keeps nothing and is started again
       await tell();
     }
@@ -116,12 +117,9 @@ export async function readCatalog(
   known: ReadonlyMap<string, readonly Manifest[]> = new Map(),
 ): Promise<LivePool[]> {
   const now = await redisNow(redis);
-  const results = await redis
-    .pipeline()
-    .zremrangebyscore(names.workers, '-inf', `(${now}`)
-    .zrange(names.workers, '0', '-1')
-    .exec();
-  const members = (results?.[1]?.[1] ?? []) as string[];
+  const [, members] = (await answersOf(
+    redis.pipeline().zremrangebyscore(names.workers, '-inf', `(${now}`).zrange(names.workers, '0', '-1'),
+  )) as [number, string[]];
   const workers = members.map((member) => JSON.parse(member) as WorkerEntry);
   const byPool = Map.groupBy(workers, ({ pool }) => pool);
   const pools = await Promise.all(

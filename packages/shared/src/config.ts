@@ -35,7 +35,7 @@ const common = {
     env: 'CALLYARD_LOG_CONTENT',
     default: false,
     description:
-      'whether the log tells what tools say of their failures, and at level debug arguments and results; redacted and cut',
+      'whether the log tells what tools and models say of their failures, and at level debug arguments and results; redacted and cut',
   }),
   auditFile: Type.String({
     env: 'CALLYARD_AUDIT_FILE',
@@ -212,7 +212,7 @@ export const settingsOf = (kind: ConfigKind): Setting[] =>
     return { name, env, default: value, description };
   });
 
-/** Settings that cannot be used; the message lists every one. Values of secrets are never shown. */
+/** Settings, or files that they name, that cannot be used; the message lists every one. Values of secrets are never shown. */
 export class ConfigError extends Error {
   override name = 'ConfigError';
 }
@@ -253,6 +253,9 @@ export const givenRedisUrl = (env: NodeJS.ProcessEnv = process.env): string | un
 /** A file of recorded calls: in CALLYARD_DATA_DIR, else in the folder named. */
 export const dataFile = (name: string, folder: string, env: NodeJS.ProcessEnv = process.env): string =>
   `${(env.CALLYARD_DATA_DIR ?? folder).replace(/\/?$/, '/')}${name}`;
+
+/** Whether the environment sets one of these, which a library reads by itself unless code goes before it. */
+export const isSet = (...names: string[]): boolean => names.some((name) => Boolean(process.env[name]?.trim()));
 
 /** The whole environment for a child process, with some settings of its own. */
 export const environmentWith = (own: Record<string, string>): Record<string, string | undefined> => ({

@@ -1,5 +1,5 @@
 import type { Names } from './names.ts';
-import type { Redis } from './redis.ts';
+import { readMessage, type Redis } from './redis.ts';
 
 /**
  * What workers are told of calls they run. It may be lost: whoever says it has also written it where workers look when
@@ -51,20 +51,10 @@ export async function followControl(
 ): Promise<void> {
   subscriber.on('message', (channel: string, text: string) => {
     if (channel !== names.controlChannel) return;
-    const message = readMessage(text);
+    const message = Object(readMessage(text)) as ControlMessage;
     if (typeof message.cancel === 'string') cancel(message.cancel, message.until ?? Number.POSITIVE_INFINITY);
     if (typeof message.watch === 'string') watch(message.watch);
     if (typeof message.drain === 'string') drain(message.drain, String(message.by));
   });
   await subscriber.subscribe(names.controlChannel);
-}
-
-/** Anybody may publish: what is no message says nothing. */
-function readMessage(text: string): ControlMessage {
-  try {
-    const message: unknown = JSON.parse(text);
-    return typeof message === 'object' && message !== null ? message : {};
-  } catch {
-    return {};
-  }
 }

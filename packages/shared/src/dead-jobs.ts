@@ -1,7 +1,7 @@
 import { parseEnvelope, type Envelope, type Wait } from './call.ts';
 import { failures, isFailureCode, type FailureCode } from './failure.ts';
 import type { Names } from './names.ts';
-import type { Redis } from './redis.ts';
+import { answersOf, type Redis } from './redis.ts';
 
 /** How long the job of a call is kept that ended as a dead letter. */
 export const deadLetterTtlMs = 14 * 24 * 3_600_000;
@@ -46,16 +46,16 @@ export interface DeadJobs {
   /** Newest first, a page at a time. What fails meanwhile is left out, so a reader that causes failures comes to an end. */
   pages(window?: DeadWindow): AsyncGenerator<DeadJob[]>;
   find(key: string): Promise<DeadJob | undefined>;
-  /** The envelope of a job in whatever state. */
-  envelope(pool: string, key: string): Promise<Envelope | undefined>;
+  /** The call that a job in whatever state carries, and its trace context. */
+  call(pool: string, key: string): Promise<Pick<DeadJob, 'envelope' | 'carrier'> | undefined>;
 }
 
 export function createDeadJobs(redis: Redis, names: Names): DeadJobs {
   const read = async (places: readonly DeadPlace[]): Promise<DeadJob[]> => {
     const pipeline = redis.pipeline();
     for (const { pool, key } of places) pipeline.hmget(names.job(pool, key), ...fields);
-    const answers = (await pipeline.exec()) ?? [];
-    return places.flatMap((place, i) => toDeadJob(place, (answers[i]?.[1] ?? []) as (string | null)[]) ?? []);
+    const answers = await answersOf(pipeline);
+    return places.flatMap((place, i) => toDeadJob(place, answers[i] as (string | null)[]) ?? []);
   };
   const poolNames = () => redis.zrange(names.pools, '0', '-1');
   return {
@@ -74,15 +74,17 @@ export function createDeadJobs(redis: Redis, names: Names): DeadJobs {
       const pools = await poolNames();
       const pipeline = redis.pipeline();
       for (const pool of pools) pipeline.zscore(names.failed(pool), key);
-      const scores = (await pipeline.exec()) ?? [];
-      const at = scores.findIndex(([, score]) => typeof score === 'string');
+      const scores = await answersOf(pipeline);
+      const at = scores.findIndex((score) => typeof score === 'string');
       const pool = pools[at];
       if (pool === undefined) return undefined;
-      const [found] = await read([{ key, pool, failedAt: Number(scores[at]?.[1]) }]);
+      const [found] = await read([{ key, pool, failedAt: Number(scores[at]) }]);
       return found;
     },
-    async envelope(pool, key) {
-      return envelopeIn(await redis.hget(names.job(pool, key), 'data'));
+    async call(pool, key) {
+      const [data, opts] = await redis.hmget(names.job(pool, key), 'data', 'opts');
+      const envelope = envelopeIn(data);
+      return envelope && { envelope, carrier: carrierIn(opts) };
     },
   };
 }
@@ -140,7 +142,6 @@ function toDeadJob(place: DeadPlace, values: readonly (string | null)[]): DeadJo
   const [, code, message = ''] = /^(\w+): (.*)$/s.exec(reason ?? '') ?? [];
   if (!envelope || !isFailureCode(code)) return undefined;
   const { attempts = 0, waits = [] } = parseObject(progress) as { attempts?: number; waits?: Wait[] };
-  const { tm: carrier } = parseObject(opts) as { tm?: string };
   return {
     ...place,
     envelope,
@@ -151,9 +152,11 @@ function toDeadJob(place: DeadPlace, values: readonly (string | null)[]): DeadJo
     lost: Number(stalls ?? 0),
     waits,
     worker: worker ?? undefined,
-    carrier,
+    carrier: carrierIn(opts),
   };
 }
+
+const carrierIn = (opts: string | null | undefined): string | undefined => (parseObject(opts) as { tm?: string }).tm;
 
 function envelopeIn(data: string | null | undefined): Envelope | undefined {
   const parsed = parseEnvelope(parseObject(data));

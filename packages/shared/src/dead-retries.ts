@@ -3,7 +3,7 @@ import type { DeadJob } from './dead-jobs.ts';
 import type { FailureCode } from './failure.ts';
 import type { Ledger } from './ledger.ts';
 import type { Names } from './names.ts';
-import type { Redis } from './redis.ts';
+import { answersOf, type Redis } from './redis.ts';
 
 /** The mark of a letter that was retried: the new call, and where its job went. */
 export interface RetryMark {
@@ -40,11 +40,11 @@ export async function readRetries(
   for (const { mark } of retries) {
     pipeline.zscore(names.failed(mark.pool), mark.key).exists(names.job(mark.pool, mark.key));
   }
-  const jobs = (await pipeline.exec()) ?? [];
+  const jobs = await answersOf(pipeline);
   const outcomes = await ledger.read(retries.map(({ mark }) => mark.key));
   const known = new Map(
     retries.map(({ text, mark }, i): [string, LastRetry] => {
-      const job = { isDead: jobs[2 * i]?.[1] !== null, isThere: jobs[2 * i + 1]?.[1] === 1 };
+      const job = { isDead: jobs[2 * i] !== null, isThere: jobs[2 * i + 1] === 1 };
       const state = stateOf(mark, job, outcomes[i], now);
       return [text, { text, mark, state, code: outcomes[i]?.error?.code }];
     }),

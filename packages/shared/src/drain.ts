@@ -3,10 +3,13 @@ import type { WorkerEntry } from './catalog.ts';
 import { parseOutcome, type Outcome } from './call.ts';
 import type { Control } from './control.ts';
 import type { Names } from './names.ts';
-import type { Redis } from './redis.ts';
+import { answersOf, type Redis } from './redis.ts';
 
 /** How often a worker is looked at while it stops, and told again while it has not begun to. */
 const lookEveryMs = 200;
+
+/** How often it is asked anew who has the calls of the pool: one may come back to a worker that had it before. */
+const askAgainMs = 2_000;
 
 export interface DrainOptions {
   redis: Redis;
@@ -30,13 +33,14 @@ export async function drainWorker(options: DrainOptions): Promise<Drained> {
   const { redis, names, control, worker, by, timeoutMs } = options;
   const until = performance.now() + timeoutMs;
   const keys = new Set<string>();
+  const heldNow = watchHeld(redis, names, worker);
   for (;;) {
     const isListed = await inCatalog(redis, names, worker.id);
-    const held = await heldBy(redis, names, worker);
+    const held = await heldNow();
     for (const key of held) keys.add(key);
     const isGone = !isListed && held.length === 0 && !(await isConnected(redis, worker.id));
+    if (isListed) await control.drain(worker.id, by); // also where the time is over already: it was said that it is told
     if (isGone || performance.now() >= until) return { isGone, calls: await endsOf(options, [...keys], held) };
-    if (isListed) await control.drain(worker.id, by);
     await delay(lookEveryMs);
   }
 }
@@ -47,14 +51,27 @@ async function inCatalog(redis: Redis, names: Names, id: string): Promise<boolea
   return entries.some((entry) => (JSON.parse(entry) as WorkerEntry).id === id);
 }
 
-/** BullMQ keeps with each job that runs who has it. */
-async function heldBy(redis: Redis, names: Names, { id, pool }: DrainOptions['worker']): Promise<string[]> {
-  const active = await redis.lrange(names.active(pool), 0, -1);
-  if (active.length === 0) return [];
-  const pipeline = redis.pipeline();
-  for (const key of active) pipeline.hget(names.job(pool, key), 'pb');
-  const holders = (await pipeline.exec()) ?? [];
-  return active.filter((_, i) => holders[i]?.[1] === id);
+/**
+ * BullMQ keeps with each job that runs who has it. Of those that run on it is not asked at every look: there may be ten
+ * thousand of them.
+ */
+function watchHeld(redis: Redis, names: Names, { id, pool }: DrainOptions['worker']): () => Promise<string[]> {
+  let holders = new Map<string, unknown>();
+  let askedAt = performance.now();
+  return async () => {
+    const active = await redis.lrange(names.active(pool), 0, -1);
+    if (performance.now() - askedAt >= askAgainMs) {
+      holders.clear();
+      askedAt = performance.now();
+    }
+    const unknown = active.filter((key) => !holders.has(key));
+    const pipeline = redis.pipeline();
+    for (const key of unknown) pipeline.hget(names.job(pool, key), 'pb');
+    const answers = await answersOf(pipeline);
+    const asked = new Map(unknown.map((key, i) => [key, answers[i]]));
+    holders = new Map(active.map((key) => [key, holders.get(key) ?? asked.get(key)]));
+    return active.filter((key) => holders.get(key) === id);
+  };
 }
 
 /** Where clients may not be listed, nobody is seen. */

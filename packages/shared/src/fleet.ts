@@ -8,7 +8,7 @@ type Class = 'interactive' | 'batch';
 export type ByClass = Record<Class, number>;
 
 export interface FleetWorker extends WorkerEntry {
-  /** calls it holds */
+  /** calls it holds; where more than a thousand of its pool run, an estimate */
   active: number;
 }
 
@@ -121,7 +121,7 @@ function readPool(pool: string, told: ToldPool, workers: readonly WorkerEntry[],
   return {
     pool,
     tools: [],
-    workers: workers.map((one) => ({ ...one, active: told.held[one.id] ?? 0 })),
+    workers: workers.map((one) => ({ ...one, active: Math.round(told.held[one.id] ?? 0) })),
     slots,
     active: told.active,
     waiting,

@@ -1,4 +1,4 @@
-import { Worker as BullWorker, type Processor, type WorkerOptions } from 'bullmq';
+import { isNotConnectionError, Worker as BullWorker, type Processor, type WorkerOptions } from 'bullmq';
 
 /**
  * Seconds. A worker that is frozen, or loses its connection, while it blocks swallows the wake-up of a job; whoever looks
@@ -25,6 +25,13 @@ export class JobWorker extends BullWorker {
 
   override get maximumBlockTimeout(): number {
     return maxBlockSeconds;
+  }
+
+  /** Hears what goes wrong but lost connections: BullMQ tells of those at every try, and who made them logs them once. */
+  onFault(listener: (error: Error) => void): void {
+    this.on('error', (error) => {
+      if (isNotConnectionError(error)) listener(error);
+    });
   }
 
   /**

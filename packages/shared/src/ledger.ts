@@ -2,7 +2,7 @@ import { laneText, type AdmissionCall } from './admission/admission-call.ts';
 import { batchByTick, type Underway } from './batch.ts';
 import { parseOutcome, type Outcome } from './call.ts';
 import type { Names } from './names.ts';
-import { loadScript, type Redis } from './redis.ts';
+import { answersOf, loadScript, readMessage, type Redis } from './redis.ts';
 import type { RunEventBody } from './runs/run-event.ts';
 
 /** A larger notice carries only the key; the gatherer reads the ledger. */
@@ -121,7 +121,7 @@ export function createLedger(redis: Redis, names: Names): Ledger {
       // The job first: it goes when the outcome is there.
       for (const { pool, key } of calls) pipeline.exists(names.job(pool, key));
       for (const { key } of calls) pipeline.exists(names.outcome(key));
-      const there = ((await pipeline.exec()) ?? []).map(([, count]) => count !== 0);
+      const there = (await answersOf(pipeline)).map((count) => count !== 0);
       return calls.filter((_, i) => !there[i] && !there[calls.length + i]);
     },
   };
@@ -149,5 +149,9 @@ export interface RunNotice {
 
 /** A notice: outcomes, the keys of outcomes too large to be sent along, and what becomes of runs. */
 export function parseNotice(message: string): (Outcome | string | RunNotice)[] {
-  return JSON.parse(message) as (Outcome | string | RunNotice)[];
+  const notices = readMessage(message);
+  return Array.isArray(notices) ? notices.filter(isNotice) : [];
 }
+
+const isNotice = (one: unknown): one is Outcome | string | RunNotice =>
+  typeof one === 'string' || (typeof one === 'object' && one !== null);

@@ -95,6 +95,8 @@ export const logEvents = {
     level: 'warn',
     about: 'no metrics are shown, as the port is taken or cannot be had',
   },
+  'status.failed': { level: 'error', about: 'a question for metrics or health could not be answered' },
+  'trace.malformed': { level: 'debug', about: 'a caller gave a `traceparent` that is none; it is left aside' },
   'audit.failed': { level: 'error', about: 'the audit file cannot be written; the record is in this line instead' },
 } as const satisfies Record<string, EventAbout>;
 

@@ -204,7 +204,7 @@ export const metricTable = {
     kind: 'gauge',
     unit: 's',
     labels: [],
-    about: 'how late the event loop comes to what is due, since the last reading',
+    about: 'how late the event loop comes to what is due, in the last 15 seconds that are over',
   },
   'nodejs.eventloop.delay.p99': { kind: 'gauge', unit: 's', labels: [], about: 'likewise' },
   'nodejs.eventloop.delay.max': { kind: 'gauge', unit: 's', labels: [], about: 'likewise' },
@@ -212,7 +212,7 @@ export const metricTable = {
     kind: 'gauge',
     unit: '1',
     labels: [],
-    about: 'share of the time since the last reading that the event loop was busy',
+    about: 'share of the last 15 seconds that the event loop was busy',
   },
   'v8js.gc.duration': {
     kind: 'histogram',

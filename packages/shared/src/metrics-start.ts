@@ -8,9 +8,9 @@ import {
   PeriodicExportingMetricReader,
 } from '@opentelemetry/sdk-metrics';
 import { watchRuntime } from './runtime-metrics.ts';
-import { inTime, resourceOf, type Telemetry } from './telemetry-process.ts';
+import { inTime, resourceOf, timeoutOf, type SendOptions, type Telemetry } from './telemetry-process.ts';
 
-export interface MetricsOptions {
+export interface MetricsOptions extends SendOptions {
   /** unless the environment names the service (`OTEL_SERVICE_NAME`) */
   serviceName: string;
   /** base URL of an OTLP/HTTP receiver that metrics are sent to; without one they are only shown */
@@ -32,18 +32,18 @@ const maxSeries = 10_000;
 const sendEveryMs = 15_000;
 
 /** Starts metrics: read by Prometheus and, with an endpoint, sent over OTLP/HTTP in JSON. Traces are not needed for it. */
-export async function startMetrics({ serviceName, endpoint = '' }: MetricsOptions): Promise<Metrics> {
+export async function startMetrics({ serviceName, endpoint = '', ...send }: MetricsOptions): Promise<Metrics> {
   const shown = new Shown({ preventServerStart: true, withoutScopeInfo: true });
   const provider = new MeterProvider({
     resource: resourceOf(serviceName),
-    readers: [shown, ...(endpoint === '' ? [] : [await sentTo(endpoint)])],
+    readers: [shown, ...(endpoint === '' ? [] : [await sentTo(endpoint, send)])],
     views: [{ instrumentName: '*', aggregationCardinalityLimit: maxSeries }],
   });
   metrics.setGlobalMeterProvider(provider);
   const stopWatching = watchRuntime();
   return {
     show: (request, response) => shown.getMetricsRequestHandler(request, response),
-    shutdown: () => inTime(provider.shutdown()).finally(stopWatching),
+    shutdown: () => inTime(provider.shutdown(), send).finally(stopWatching),
   };
 }
 
@@ -59,8 +59,8 @@ class Sent extends PeriodicExportingMetricReader {
   override selectAggregationTemporality = temporalityOf;
 }
 
-async function sentTo(endpoint: string): Promise<Sent> {
+async function sentTo(endpoint: string, send: SendOptions): Promise<Sent> {
   const { OTLPMetricExporter } = await import('@opentelemetry/exporter-metrics-otlp-http');
-  const exporter = new OTLPMetricExporter({ url: `${endpoint.replace(/\/$/, '')}/v1/metrics` });
+  const exporter = new OTLPMetricExporter({ url: `${endpoint.replace(/\/$/, '')}/v1/metrics`, ...timeoutOf(send) });
   return new Sent({ exporter, exportIntervalMillis: sendEveryMs });
 }

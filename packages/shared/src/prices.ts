@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import Type from 'typebox';
+import { ConfigError } from './config.ts';
 import { problemsOf } from './schema-problems.ts';
 
 const Price = Type.Number({ minimum: 0, description: 'of a million tokens' });
@@ -25,7 +26,7 @@ export const Prices = Type.Object(
 export type Prices = Type.Static<typeof Prices>;
 
 /** Prices that cannot be used; the message names every place that is wrong. */
-export class PricesError extends Error {
+export class PricesError extends ConfigError {
   override name = 'PricesError';
 }
 

@@ -212,7 +212,7 @@ const toBullJob = ({ envelope, carrier }: CallJob) => ({
 /** What becomes of a run that is submitted: see runs/submit-1.lua. */
 export type SubmitAnswer =
   | { kind: 'created' }
-  | { kind: 'known'; runId: string; body: string }
+  | { kind: 'known'; runId: string; body: string; carrier: string | undefined }
   | { kind: 'busy'; runId: string }
   | { kind: 'full'; bytes: number };
 
@@ -255,14 +255,16 @@ export function createRunsQueue(redis: Redis, names: Names): RunsQueue {
       void transaction.runCommand(submitScript.name, [1, names.tag, ...about, ...Object.entries(fields).flat()]);
       const [error, answer] = (await transaction.exec())?.at(-1) ?? [new Error('no answer')];
       if (error) throw error;
-      return readSubmit(answer as [SubmitAnswer['kind'], string | number, string]);
+      return readSubmit(answer as SubmitReply);
     },
     close: () => queue.close(),
   };
 }
 
-function readSubmit([kind, detail, body]: [SubmitAnswer['kind'], string | number, string]): SubmitAnswer {
-  if (kind === 'known') return { kind, runId: String(detail), body };
+type SubmitReply = [SubmitAnswer['kind'], string | number, string, string];
+
+function readSubmit([kind, detail, body, carrier]: SubmitReply): SubmitAnswer {
+  if (kind === 'known') return { kind, runId: String(detail), body, carrier: carrier || undefined };
   if (kind === 'busy') return { kind, runId: String(detail) };
   return kind === 'full' ? { kind, bytes: Number(detail) } : { kind: 'created' };
 }

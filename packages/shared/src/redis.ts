@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { Redis } from 'ioredis';
+import { Redis, type ChainableCommander } from 'ioredis';
 import type { Logger } from 'pino';
 
 export type { Redis };
@@ -142,8 +142,36 @@ const reasonOf = (error: unknown): string => {
   return error.message || code || error.name;
 };
 
+/**
+ * A URL of Redis as it may be shown. ioredis takes a password from before the last `@` and from the query; where it cannot
+ * be told which of them an `@` belongs to, nothing is shown.
+ */
 export function hideCredentials(url: string): string {
-  return url.replace(/\/\/[^@/]*@/, '//***@');
+  const [, scheme = '', rest = ''] = /^(\w+:\/\/)?(.*)$/s.exec(url) ?? [];
+  const at = rest.lastIndexOf('@');
+  const [place = ''] = rest.slice(at + 1).split(/[?#]/, 1);
+  if (at < 0) return scheme + place;
+  return /[?#]/.test(rest.slice(0, at)) ? `${scheme}***` : `${scheme}***@${place}`;
+}
+
+/**
+ * What a pipeline answered, in order. `exec` rejects only where nothing came back: what Redis refused, as one does that is
+ * full, stands among its answers, and the first of that is thrown here.
+ */
+export async function answersOf(pipeline: Pick<ChainableCommander, 'exec'>): Promise<unknown[]> {
+  return ((await pipeline.exec()) ?? []).map(([error, answer]) => {
+    if (error) throw error;
+    return answer;
+  });
+}
+
+/** A message that was published. Anybody may publish, and a listener that throws ends its process: what is no JSON says nothing. */
+export function readMessage(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 /** A Lua script beside the module that uses it, named after its number of keys: `settle-2.lua`. */

@@ -1,9 +1,13 @@
 import { constants, monitorEventLoopDelay, performance, PerformanceObserver } from 'node:perf_hooks';
 import { getHeapSpaceStatistics } from 'node:v8';
+import type { GaugeName } from './metric-names.ts';
 import { measure, watch } from './metrics.ts';
 
 /** A delay is seen by a timer that is this long, and counts from its end. */
 const resolutionMs = 10;
+
+/** As often as metrics are sent: see metrics-start.ts. */
+const windowMs = 15_000;
 
 const gcTypes: Readonly<Record<number, string>> = {
   [constants.NODE_PERFORMANCE_GC_MAJOR]: 'major',
@@ -31,25 +35,39 @@ export function watchRuntime(): () => void {
   };
 }
 
-/** Each reading is of the time since the one before. */
+/** How the event loop fared for a while: delays in seconds, and its utilization. */
+interface LoopReading {
+  p50: number;
+  p99: number;
+  max: number;
+  utilization: number;
+}
+
+/** Read from the last window that is over, so that all who read are told the same; before there is one, from the first. */
 function watchEventLoop(delays: ReturnType<typeof monitorEventLoopDelay>): (() => void)[] {
-  let last = performance.eventLoopUtilization();
+  let began = performance.eventLoopUtilization();
+  let last: LoopReading | undefined;
   const seconds = (nanoseconds: number) => Math.max(0, nanoseconds / 1e6 - resolutionMs) / 1_000;
-  const one = (value: number) => [{ value, labels: {} }];
+  const look = (): LoopReading => ({
+    p50: seconds(delays.percentile(50)),
+    p99: seconds(delays.percentile(99)),
+    max: seconds(delays.max),
+    utilization: performance.eventLoopUtilization(began).utilization,
+  });
+  const timer = setInterval(() => {
+    last = look();
+    delays.reset();
+    began = performance.eventLoopUtilization();
+  }, windowMs);
+  timer.unref();
+  const gauge = (name: GaugeName, part: keyof LoopReading) =>
+    watch(name, () => [{ value: (last ?? look())[part], labels: {} }]);
   return [
-    watch('nodejs.eventloop.delay.p50', () => one(seconds(delays.percentile(50)))),
-    watch('nodejs.eventloop.delay.p99', () => one(seconds(delays.percentile(99)))),
-    watch('nodejs.eventloop.delay.max', () => {
-      const max = seconds(delays.max);
-      setImmediate(() => delays.reset()); // the others read it in this same turn
-      return one(max);
-    }),
-    watch('nodejs.eventloop.utilization', () => {
-      const now = performance.eventLoopUtilization();
-      const { utilization } = performance.eventLoopUtilization(now, last);
-      last = now;
-      return one(utilization);
-    }),
+    gauge('nodejs.eventloop.delay.p50', 'p50'),
+    gauge('nodejs.eventloop.delay.p99', 'p99'),
+    gauge('nodejs.eventloop.delay.max', 'max'),
+    gauge('nodejs.eventloop.utilization', 'utilization'),
+    () => clearInterval(timer),
   ];
 }
 

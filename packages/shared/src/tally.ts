@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Outcome, Status, Wait } from './call.ts';
 import type { Clock } from './clock.ts';
@@ -15,6 +16,9 @@ import type { Redis } from './redis.ts';
 /** What somebody may look back, and a little for what comes late. */
 export const tallyKeptMinutes = 60;
 const keptMs = (tallyKeptMinutes + 5) * 60_000;
+
+/** How long a process that ends waits for a Redis that does not answer: what it has counted is not worth more. */
+const maxStopMs = 1_000;
 
 /** A tool that this process does not know: names that come from models are without bound. */
 const otherTool = '_OTHER';
@@ -47,34 +51,42 @@ export function startTally({ redis, names, clock, everyMs, isKnown, log }: Tally
   const onError = (error: unknown): void =>
     log.warn({ event: 'tally.unwritten', err: error }, 'what was counted could not be written');
 
+  /** What Redis refuses is counted on: there are as many fields as tools and ways to end, however long that lasts. */
   const flush = async (): Promise<void> => {
     if (counted.size === 0) return;
-    const now = clock.now();
-    const key = names.tally(minuteOf(now));
-    const pipeline = redis.pipeline().hsetnx(key, 'since', since);
-    since = now;
-    for (const [field, count] of counted) pipeline.hincrby(key, field, count);
+    const [fields, from, now] = [[...counted], since, clock.now()];
     counted = new Map();
-    await pipeline.pexpire(key, keptMs).exec();
+    since = now;
+    const key = names.tally(minuteOf(now));
+    const pipeline = redis.pipeline().hsetnx(key, 'since', from);
+    for (const [field, count] of fields) pipeline.hincrby(key, field, count);
+    const answers = (await pipeline.pexpire(key, keptMs).exec()) ?? [];
+    const refusal = answers.find(([error]) => error !== null);
+    if (!refusal) return;
+    since = from;
+    for (const [i, [field, count]] of fields.entries()) if (answers[i + 1]?.[0]) increase(counted, field, count);
+    throw refusal[0];
   };
-  let flushing = Promise.resolve();
-  const timer = setInterval(() => {
-    flushing = flush().catch(onError);
-  }, everyMs);
+  let flushing: Promise<void> | undefined;
+  const flushOnce = (): Promise<void> =>
+    (flushing ??= flush()
+      .catch(onError)
+      .finally(() => (flushing = undefined)));
+  const timer = setInterval(() => void flushOnce(), everyMs);
   timer.unref();
 
   return {
     add(outcome) {
       const tool = isKnown(outcome.tool.name) ? outcome.tool.name : otherTool;
       for (const [field, count] of fieldsOf(outcome, tool, clock.now())) {
-        counted.set(field, (counted.get(field) ?? 0) + count);
+        increase(counted, field, count);
       }
     },
     async stop() {
       clearInterval(timer);
       if (redis.status !== 'ready') return; // it would be waited for
-      await flushing;
-      await flush().catch(onError);
+      const written = Promise.resolve(flushing).then(flushOnce);
+      await Promise.race([written, delay(maxStopMs, undefined, { ref: false })]);
     },
   };
 }
@@ -124,7 +136,7 @@ export interface ToolTally {
 }
 
 export interface TallyReport {
-  /** the time it is about, ms: up to what was asked for, and no more than there is */
+  /** the time it is about, ms: what was asked for and what has passed of this minute, and no more than there is */
   spanMs: number;
   /** most calls first */
   tools: ToolTally[];
@@ -133,7 +145,7 @@ export interface TallyReport {
 }
 
 export interface TallyReader {
-  /** Of the last minutes, the one that runs included. */
+  /** Of the last minutes, and of the one that has begun: that alone would be about no time at all. */
   read(minutes: number): Promise<TallyReport>;
 }
 
@@ -147,15 +159,16 @@ export function createTallyReader(redis: Redis, names: Names, clock: Pick<Clock,
     async read(minutes) {
       const now = clock.now();
       const current = minuteOf(now);
-      const wanted = Array.from({ length: minutes }, (_, i) => current - minutes + 1 + i);
-      for (const minute of past.keys()) if (minute < current - minutes) past.delete(minute);
+      const oldest = current - minutes;
+      const wanted = Array.from({ length: minutes + 1 }, (_, i) => oldest + i);
+      for (const minute of past.keys()) if (minute < oldest) past.delete(minute);
       const missing = wanted.filter((minute) => !past.has(minute));
       const read = await Promise.all(missing.map((minute) => redis.hgetall(names.tally(minute))));
       const fresh = new Map(missing.map((minute, i) => [minute, read[i] ?? {}]));
       for (const [minute, hash] of fresh) if (minute < current - 2) past.set(minute, hash);
       const hashes = wanted.map((minute) => past.get(minute) ?? fresh.get(minute) ?? {});
       const first = Number(hashes.find((hash) => hash['since'] !== undefined)?.['since'] ?? now);
-      return report(hashes, now - Math.max(first, now - minutes * 60_000));
+      return report(hashes, now - Math.max(first, oldest * 60_000));
     },
   };
 }

@@ -1,7 +1,8 @@
 import { context, ROOT_CONTEXT, SpanKind, trace, type Span } from '@opentelemetry/api';
 import type { Degraded, Envelope, Outcome, Wait } from './call.ts';
+import { otherTool } from './call-metrics.ts';
 import { failures, type FailureCode } from './failure.ts';
-import { carried, extract, linksTo, type Carried } from './telemetry-context.ts';
+import { carried, extract, linksTo, spanContextOf, type Carried } from './telemetry-context.ts';
 import type { SpanEvent } from './telemetry-names.ts';
 import {
   capture,
@@ -26,13 +27,17 @@ export interface SendSpan extends Carried {
 
 /** What a call came from: the question whose answer proposed it, or the call that it repeats. */
 export interface SentAfter {
+  /** what it hangs on where nothing is traced here, though its caller and its worker may be */
+  run?: string | undefined;
   chat?: string | undefined;
   repeats?: string | undefined;
 }
 
 /** A retry begins a trace of its own, linked to that of the call it repeats. */
-export function startSendSpan(envelope: Envelope, { chat, repeats }: SentAfter = {}): SendSpan {
-  const active = envelope.replayOf === undefined ? context.active() : ROOT_CONTEXT;
+export function startSendSpan(envelope: Envelope, { run, chat, repeats }: SentAfter = {}): SendSpan {
+  const around = context.active();
+  const here = spanContextOf(around) ? around : extract(run);
+  const active = envelope.replayOf === undefined ? here : ROOT_CONTEXT;
   if (isUnsampled(active)) return { ...carried(active), end() {} };
   const facts: Facts = {
     ...callFacts(envelope),
@@ -197,7 +202,7 @@ export function inToolSpan<T>(
     'gen_ai.operation.name': 'execute_tool',
     'gen_ai.tool.name': tool,
     'gen_ai.tool.type': 'function',
-    'gen_ai.tool.call.id': envelope.call.id || undefined,
+    'gen_ai.tool.call.id': idOf(envelope),
     'gen_ai.conversation.id': envelope.conversationId,
     'messaging.message.id': envelope.key,
     'callyard.run.id': envelope.runId,
@@ -211,11 +216,21 @@ export function inToolSpan<T>(
   });
 }
 
-const callFacts = ({ key, runId, call, tool, conversationId }: Envelope): Facts => ({
-  'messaging.system.name': 'bullmq',
-  'messaging.message.id': key,
-  'gen_ai.tool.name': tool.name,
-  'gen_ai.tool.call.id': call.id || undefined,
-  'gen_ai.conversation.id': conversationId,
-  'callyard.run.id': runId,
-});
+function callFacts(envelope: Envelope): Facts {
+  const { key, runId, tool, conversationId } = envelope;
+  return {
+    'messaging.system.name': 'bullmq',
+    'messaging.message.id': key,
+    'gen_ai.tool.name': isOffered(envelope) ? tool.name : otherTool, // names that a model thinks of are endless
+    'gen_ai.tool.call.id': idOf(envelope),
+    'gen_ai.conversation.id': conversationId,
+    'callyard.run.id': runId,
+  };
+}
+
+/** What the model was not offered has no version. */
+const isOffered = ({ tool }: Envelope): boolean => tool.version !== '';
+
+/** Providers write ids of some 30 characters; what else a server or a model writes there is cut. */
+const maxId = 256;
+const idOf = ({ call }: Envelope): string | undefined => call.id.slice(0, maxId) || undefined;

@@ -4,12 +4,12 @@ import {
   INVALID_SPANID,
   INVALID_TRACEID,
   isSpanContextValid,
-  propagation,
   ROOT_CONTEXT,
   trace,
   type Context,
   type SpanContext,
 } from '@opentelemetry/api';
+import type { Logger } from 'pino';
 
 /** A context as it travels. */
 export interface Carried {
@@ -24,11 +24,10 @@ const known = new WeakMap<Context, Carried>();
 export function carried(at: Context): Carried {
   const found = known.get(at);
   if (found) return found;
-  const carrier: Record<string, string> = {};
-  propagation.inject(at, carrier);
+  const spanContext = spanContextOf(at);
   const made = {
-    carrier: carrier.traceparent === undefined ? undefined : JSON.stringify(carrier),
-    traceId: spanContextOf(at)?.traceId,
+    carrier: spanContext && JSON.stringify(headersOf(spanContext)),
+    traceId: spanContext?.traceId,
   };
   known.set(at, made);
   return made;
@@ -38,6 +37,31 @@ export function carried(at: Context): Carried {
 export function spanContextOf(at: Context): SpanContext | undefined {
   const spanContext = trace.getSpanContext(at);
   return spanContext && spanContext.traceId !== INVALID_TRACEID ? spanContext : undefined;
+}
+
+/**
+ * W3C Trace Context, written and read by hand: where nothing traces OpenTelemetry carries nothing on, and where something
+ * does it takes along what the application around it has there, such as baggage that names users.
+ */
+function headersOf({ traceId, spanId, traceFlags, traceState }: SpanContext): Record<string, string> {
+  const state = traceState?.serialize() ?? '';
+  return {
+    traceparent: `00-${traceId}-${spanId}-0${traceFlags & 1}`,
+    ...(state === '' ? {} : { tracestate: state }),
+  };
+}
+
+/** Version 00; what a later one adds behind it is ignored, as the specification has it. */
+const traceparentPattern = /^(?!ff)([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?=-|$)(?:-.*)?$/;
+
+/** Undefined where `traceparent` is none; anybody may have written it. */
+function readHeaders({ traceparent, tracestate }: { traceparent?: unknown; tracestate?: unknown }) {
+  if (typeof traceparent !== 'string') return undefined;
+  const [, version, traceId = '', spanId = '', flags = ''] = traceparentPattern.exec(traceparent) ?? [];
+  const traceState = typeof tracestate === 'string' ? { traceState: createTraceState(tracestate) } : {};
+  const given = { traceId, spanId, traceFlags: Number.parseInt(flags, 16) & 1, isRemote: true, ...traceState };
+  if (!isSpanContextValid(given) || (version === '00' && traceparent.length !== 55)) return undefined;
+  return trace.setSpanContext(ROOT_CONTEXT, given);
 }
 
 /** What `carried` makes of most contexts: read by itself, it takes 1 µs instead of 4. */
@@ -51,7 +75,7 @@ export function extract(carrier: string | undefined): Context {
     return trace.setSpanContext(ROOT_CONTEXT, { traceId, spanId, traceFlags: Number(flags), isRemote: true });
   try {
     const given: unknown = JSON.parse(carrier);
-    return typeof given === 'object' && given !== null ? propagation.extract(ROOT_CONTEXT, given) : ROOT_CONTEXT;
+    return readHeaders(Object(given) as object) ?? ROOT_CONTEXT;
   } catch {
     return ROOT_CONTEXT;
   }
@@ -65,35 +89,26 @@ export function linksTo(carrier: string | undefined): { context: SpanContext }[]
 
 /** The trace that a caller is in, as its HTTP headers have it. */
 export interface CallerTrace {
-  /** W3C Trace Context; default: the context that is active */
+  /** W3C Trace Context; default, also where it is malformed: the context that is active */
   traceparent?: string;
   tracestate?: string;
 }
 
-/** Version 00; what a later one adds behind it is ignored, as the specification has it. */
-const traceparentPattern = /^(?!ff)([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?=-|$)(?:-.*)?$/;
-
-/** @throws TypeError where `traceparent` is none */
-export function callerContext({ traceparent, tracestate }: CallerTrace): Context {
+/** The context that a caller is in. A header that is malformed, as some proxy may write it, costs a trace and no answer. */
+export function callerContext({ traceparent, tracestate }: CallerTrace, log?: Pick<Logger, 'debug'>): Context {
   if (traceparent === undefined) return context.active();
-  const [, version, traceId = '', spanId = '', flags = ''] = traceparentPattern.exec(traceparent) ?? [];
-  const traceState = tracestate === undefined ? {} : { traceState: createTraceState(tracestate) };
-  const given = { traceId, spanId, traceFlags: Number.parseInt(flags, 16) & 1, isRemote: true, ...traceState };
-  if (!isSpanContextValid(given) || (version === '00' && traceparent.length !== 55))
-    throw new TypeError(`traceparent: ${JSON.stringify(traceparent.slice(0, 100))} is none (W3C Trace Context)`);
-  return trace.setSpanContext(ROOT_CONTEXT, given);
+  const given = readHeaders({ traceparent, tracestate });
+  if (given) return given;
+  const said: unknown = traceparent;
+  const shown = typeof said === 'string' ? said.slice(0, 100) : typeof said;
+  log?.debug({ event: 'trace.malformed', traceparent: shown }, 'the traceparent of a caller is none');
+  return context.active();
 }
 
 /** The span that is active, as headers of a request; none without a trace. */
 export function traceHeaders(): Record<string, string> {
   const active = spanContextOf(context.active());
-  if (!active) return {};
-  const { traceId, spanId, traceFlags, traceState } = active;
-  const state = traceState?.serialize() ?? '';
-  return {
-    traceparent: `00-${traceId}-${spanId}-${(traceFlags & 1).toString(16).padStart(2, '0')}`,
-    ...(state === '' ? {} : { tracestate: state }),
-  };
+  return active ? headersOf(active) : {};
 }
 
 /** Work for later that belongs to the trace of now: its lines carry the trace, though its span has ended. */

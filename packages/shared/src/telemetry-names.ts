@@ -5,12 +5,16 @@
 
 /** Spans, with their kinds. `{}` is filled in. */
 export const spans = {
-  submit: { name: 'submit run', kind: 'PRODUCER', about: 'a durable run taken in; ends at once' },
+  submit: {
+    name: 'submit run',
+    kind: 'PRODUCER',
+    about: 'a durable run taken in; ends at once. Linked to that before it whose key it repeats',
+  },
   agent: {
     name: 'invoke_agent callyard',
     kind: 'INTERNAL',
     about:
-      'one run of a conversation, in the dispatcher; of a durable run one hold, under its `submit run`. That of a hold whose dispatcher was killed is told by the next',
+      'one run of a conversation, in the dispatcher; of a durable run one hold, under its `submit run`; where that was not traced, under what its caller gave, or under the first hold, which then begins the trace. That of a hold whose dispatcher was killed is told by the next',
   },
   calls: { name: 'execute calls', kind: 'INTERNAL', about: 'the calls of a bare `execute`, in the dispatcher' },
   chat: { name: 'chat {model}', kind: 'CLIENT', about: 'one question to the model' },
@@ -22,7 +26,8 @@ export const spans = {
   gather: {
     name: 'gather calls',
     kind: 'INTERNAL',
-    about: 'the time in which a turn only waited: from its last call on its way to its last outcome',
+    about:
+      'the time in which a turn only waited: from its last call on its way (of calls one after the other, the first) to its last outcome',
   },
   settle: {
     name: 'settle calls',
@@ -49,9 +54,9 @@ export const attributes = {
   'gen_ai.usage.input_tokens': 'tokens of the question; on the agent span, of the whole run',
   'gen_ai.usage.output_tokens': 'tokens of the answer; on the agent span, of the whole run',
   'gen_ai.conversation.id': 'the conversation, on every span, where the caller gave one',
-  'gen_ai.tool.name': 'the tool',
+  'gen_ai.tool.name': 'the tool; `_OTHER` where the model named one that it was not offered',
   'gen_ai.tool.type': '`function`',
-  'gen_ai.tool.call.id': "the provider's id of the call; it may repeat",
+  'gen_ai.tool.call.id': "the provider's id of the call, cut at 256 characters; it may repeat",
   'gen_ai.tool.call.arguments': 'only with content capture: redacted and capped',
   'gen_ai.tool.call.result': 'only with content capture: redacted and capped',
   'messaging.system.name': '`bullmq`',
@@ -61,18 +66,20 @@ export const attributes = {
   'messaging.message.id': 'the job id, which is the key of the call',
   'messaging.client.id': 'the worker',
   'error.type':
-    'the failure code; of other errors the code, the HTTP status or the class. Their texts only with content capture. On a refused call without an error status: it is an answer to the model',
+    'the failure code; of other errors the code where it is one of Node or a library (`ECONNRESET`, `ERR_…`), the HTTP status or the class. Their texts only with content capture. On a refused call without an error status: it is an answer to the model',
   'user.hash': 'the user, as an HMAC; only with a secret configured',
   'callyard.run.id': 'the run',
   'callyard.run.state': 'how the run ended',
   'callyard.run.stop': 'why the run ended',
   'callyard.run.hold': 'which hold of a durable run, from 1',
-  'callyard.hold.began': 'why it began: `submitted`, `woken`, `handed-over`, or `taken-over` from a dead dispatcher',
-  'callyard.hold.gap.ms': 'where it was taken over: how long nobody is known to have driven the run',
+  'callyard.hold.began':
+    'why it began: `submitted`, `woken`, `handed-over`, after a `fault`, or `taken-over` from a dead dispatcher',
+  'callyard.hold.gap.ms':
+    'where it was taken over: how long nobody is known to have driven the run; a dispatcher says that it does at least every half of `lockMs`',
   'callyard.hold.ended': 'how it ended: `ended` with the run, `parked`, `handed-over`, `lost`, `gone` or `fault`',
   'callyard.gather.calls': 'calls of the turn that were sent',
   'callyard.gather.missing': 'those among them whose outcomes were left to a later hold',
-  'callyard.gather.slowest': 'the key of the call whose outcome came last',
+  'callyard.gather.slowest': 'the key of the call that was waited for longest',
   'callyard.attempt': 'which attempt a pick-up makes, from 1',
   'callyard.lost': 'workers that died or lost their lock while they held the call',
   'callyard.class': '`interactive` or `batch`',

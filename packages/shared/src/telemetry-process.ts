@@ -11,12 +11,21 @@ import {
 /* What traces and metrics of a process have in common. */
 
 export interface Telemetry {
-  /** Sends what is left, for 5 s at most. */
+  /** Sends what is left, for `SendOptions.maxSendMs` at most. */
   shutdown(): Promise<void>;
 }
 
-/** A collector that hangs must not keep a process from ending. */
-const maxShutdownMs = 5_000;
+export interface SendOptions {
+  /**
+   * how long a collector may take for a batch, and for what is left at the end: one that hangs must not keep a process
+   * from ending; default: for a batch what the environment says (`OTEL_EXPORTER_OTLP_TIMEOUT`), 5 s at the end
+   */
+  maxSendMs?: number | undefined;
+}
+
+/** For the exporters. */
+export const timeoutOf = ({ maxSendMs }: SendOptions): { timeoutMillis?: number } =>
+  maxSendMs === undefined ? {} : { timeoutMillis: maxSendMs };
 
 let instance: Resource | undefined;
 
@@ -30,10 +39,10 @@ export function resourceOf(serviceName: string): Resource {
 }
 
 /** Waits for an orderly end, but not for long. */
-export async function inTime(work: Promise<void>): Promise<void> {
+export async function inTime(work: Promise<void>, { maxSendMs = 5_000 }: SendOptions = {}): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, maxShutdownMs);
+    timer = setTimeout(resolve, maxSendMs);
   });
   await Promise.race([work.catch(() => {}), late]);
   clearTimeout(timer);

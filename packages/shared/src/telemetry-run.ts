@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
-import { context, SpanKind, trace, type Context, type Span } from '@opentelemetry/api';
+import { context, ROOT_CONTEXT, SpanKind, trace, type Context, type Span } from '@opentelemetry/api';
 import type { Principal } from './principal.ts';
-import { carried, extract, type Carried } from './telemetry-context.ts';
+import { carried, extract, linksTo, spanContextOf, type Carried } from './telemetry-context.ts';
 import {
   fail,
   inSpan,
@@ -27,29 +27,41 @@ const runFacts = ({ runId, conversationId }: Omit<OfRun, 'principal'>): Facts =>
 });
 
 /** The submit of a durable run: exported at once, so that whatever drives it later has something to hang on. */
-export function inSubmitSpan<T>(run: OfRun & { parent?: Context }, work: (context: Carried) => Promise<T>): Promise<T> {
+export function inSubmitSpan<T>(
+  run: OfRun & { parent?: Context },
+  work: (context: Carried, describe: (end: NotTakenIn) => void) => Promise<T>,
+): Promise<T> {
   const { parent = context.active() } = run;
   return inSpan(
     'submit run',
     SpanKind.PRODUCER,
     runFacts(run),
-    (span) => {
+    (span, at) => {
       nameUser(span, run.principal);
-      return work(carried(context.active()));
+      return work(carried(at), ({ standing, refused }) => {
+        setFacts(span, { ...(standing && { 'callyard.run.id': standing.runId }), 'error.type': refused });
+        span.addLinks(linksTo(standing?.carrier));
+      });
     },
     { parent },
   );
 }
 
+/** Why a submit took in no run: its key stood for one before, whose trace is elsewhere, or it was refused. */
+interface NotTakenIn {
+  standing?: { runId: string; carrier: string | undefined } | undefined;
+  refused?: string;
+}
+
 /** One hold of a durable run: what it stands under, and how it came about. */
 export interface HoldOfRun {
-  /** of the submit */
+  /** of the submit, or of the first hold that was traced; none where there was no such thing */
   carrier: string | undefined;
   fence: string;
-  /** `submitted`, `woken`, `handed-over`, or `taken-over` from a dispatcher that died or lost its lock */
+  /** `submitted`, `woken`, `handed-over`, `fault`, or `taken-over` from a dispatcher that died or lost its lock */
   began: string;
-  /** of what was taken over: when its hold began, and when it last wrote to the record */
-  before?: { heldAt: number; aliveAt: number } | undefined;
+  /** those before it that ended without a word, the latest last; times are Redis time */
+  lost: readonly { fence: string; heldAt: number; aliveAt: number }[];
   /** in Redis time */
   now: number;
 }
@@ -65,7 +77,7 @@ type Leave = (why: string) => void;
 /** One run, or one hold of a durable run: `describe` takes its result, `leave` why somebody else goes on. */
 export function inAgentSpan<T>(
   run: OfAgent & { parent?: Context; hold?: HoldOfRun },
-  work: (describe: (end: AgentEnd) => void, leave: Leave) => Promise<T>,
+  work: (describe: (end: AgentEnd) => void, leave: Leave, begun: BegunTrace | undefined) => Promise<T>,
 ): Promise<T> {
   const { hold, principal, parent = context.active() } = run;
   const facts: Facts = { ...agentFacts(run), ...(hold && holdFacts(hold)) };
@@ -74,15 +86,27 @@ export function inAgentSpan<T>(
     'invoke_agent callyard',
     SpanKind.INTERNAL,
     facts,
-    (span) => {
+    (span, at) => {
       nameUser(span, principal);
       return work(
         (end) => describeAgent(span, end, hold),
         (why) => leaveHold(span, why),
+        hold && hold.carrier === undefined ? begunAt(at) : undefined,
       );
     },
     options,
   );
+}
+
+/** The trace that a hold has begun, as its run had none: what the next ones are to hang on. */
+interface BegunTrace {
+  carrier: string;
+  traceId: string;
+}
+
+function begunAt(at: Context): BegunTrace | undefined {
+  const { carrier, traceId } = carried(at);
+  return carrier === undefined || traceId === undefined ? undefined : { carrier, traceId };
 }
 
 const agentFacts = (run: OfAgent): Facts => ({
@@ -111,35 +135,43 @@ function describeAgent(span: Span, { state, stop, usage, error }: AgentEnd, hold
   if (state === 'failed' || state === 'expired') fail(span, stop, error ?? stop);
 }
 
-/** Whoever takes over from a stale hold tells of it, as of one that died: here it would be told twice. */
+/** What ended without a word is told of by whoever takes over, as of one that died: here it would be told twice. */
 function leaveHold(span: Span, why: string): void {
   setFacts(span, { 'callyard.hold.ended': why });
   if (why === 'stale') leaveToOthers(span);
 }
 
-const holdFacts = ({ fence, began, before, now }: HoldOfRun): Facts => ({
-  'callyard.run.hold': Number(fence),
-  'callyard.hold.began': began,
-  'callyard.hold.gap.ms': before && Math.max(0, now - before.aliveAt),
-});
+function holdFacts({ fence, began, lost, now }: HoldOfRun): Facts {
+  const before = lost.at(-1);
+  return {
+    'callyard.run.hold': Number(fence),
+    'callyard.hold.began': began,
+    'callyard.hold.gap.ms': before && Math.max(0, now - before.aliveAt),
+  };
+}
 
-const holdOptions = (runId: string, { carrier, fence }: Pick<HoldOfRun, 'carrier' | 'fence'>): SpanOptions =>
-  carrier === undefined ? {} : { parent: extract(carrier), id: holdSpanId(runId, fence) };
+/** The first hold of a run that had no trace has begun it, also where another dispatcher tells of it. */
+function holdOptions(runId: string, { carrier, fence }: Pick<HoldOfRun, 'carrier' | 'fence'>): SpanOptions {
+  const id = holdSpanId(runId, fence);
+  const parent = extract(carrier);
+  const under = spanContextOf(parent);
+  return under?.spanId === id ? { parent: ROOT_CONTEXT, id, traceId: under.traceId } : { parent, id };
+}
 
 /** The same for whoever knows the run, so that the next holder can export the span of one that was killed. */
 const holdSpanId = (runId: string, fence: string): string => hash('sha256', `${runId} ${fence}`).slice(0, 16);
 
-/** The span of a hold whose dispatcher died, or lost its lock: what it began hangs on it. */
-export function tellLostHold(run: OfAgent, { carrier, fence, before }: HoldOfRun): void {
-  if (carrier === undefined || !before) return;
-  const lost = String(Number(fence) - 1);
-  const options = holdOptions(run.runId, { carrier, fence: lost });
-  if (isUnsampled(options.parent ?? context.active())) return;
-  const facts: Facts = { ...agentFacts(run), 'callyard.run.hold': Number(lost), 'callyard.hold.ended': 'lost' };
-  const span = startSpan('invoke_agent callyard', SpanKind.INTERNAL, facts, { ...options, startTime: before.heldAt });
-  nameUser(span, run.principal);
-  fail(span, 'lost', 'its dispatcher died, or lost its lock');
-  span.end(Math.max(before.heldAt, before.aliveAt));
+/** The spans of holds whose dispatchers died, or lost their locks: what they began hangs on them. */
+export function tellLostHolds(run: OfAgent, { carrier, lost }: Pick<HoldOfRun, 'carrier' | 'lost'>): void {
+  if (carrier === undefined || isUnsampled(extract(carrier))) return;
+  for (const { fence, heldAt, aliveAt } of lost) {
+    const options = holdOptions(run.runId, { carrier, fence });
+    const facts: Facts = { ...agentFacts(run), 'callyard.run.hold': Number(fence), 'callyard.hold.ended': 'lost' };
+    const span = startSpan('invoke_agent callyard', SpanKind.INTERNAL, facts, { ...options, startTime: heldAt });
+    nameUser(span, run.principal);
+    fail(span, 'lost', 'its dispatcher died, or lost its lock');
+    span.end(Math.max(heldAt, aliveAt));
+  }
 }
 
 /** The calls of somebody else's loop, which may have no span of its own to hang them on. */
@@ -194,12 +226,12 @@ export interface ChatAnswer {
 
 /** The time in which a turn only waited for its outcomes, told when that is over. */
 export interface Gathered {
-  /** when the last call was on its way, milliseconds since 1970 */
+  /** when the last call was on its way, or the first of calls one after the other; milliseconds since 1970 */
   since: number;
   calls: number;
   /** calls whose outcomes this dispatcher did not wait for */
   missing: number;
-  /** the call whose outcome came last */
+  /** the call that was waited for longest */
   slowest: string | undefined;
 }
 

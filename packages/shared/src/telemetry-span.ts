@@ -10,14 +10,15 @@ import {
   type Span,
   type SpanKind,
 } from '@opentelemetry/api';
+import { isFailureCode } from './failure.ts';
 import type { Principal } from './principal.ts';
 import { spanContextOf } from './telemetry-context.ts';
 import type { Attribute } from './telemetry-names.ts';
 
 const tracer = trace.getTracer('callyard');
 
-/** Longest argument, result or error text on a span, in characters. */
-const maxText = 4_096;
+/** Longest value on a span, in characters: arguments, results and texts of errors among them. */
+export const maxText = 2_048;
 
 interface Settings {
   userHashSecret: string;
@@ -67,37 +68,44 @@ export interface SpanOptions {
   startTime?: number;
   /** of a span that others must know before it is exported; taken by the SDK that startTelemetry starts */
   id?: string;
+  /** of one that is known to have begun a trace */
+  traceId?: string | undefined;
 }
 
-/** The id that the span has which is started next. */
-let plannedId: string | undefined;
+/** The ids that the span has which is started next. */
+let planned: { span?: string | undefined; trace?: string | undefined } = {};
 
-/** Asked by the SDK for each span. */
-export const plannedSpanId = (): string | undefined => plannedId;
+/** Asked by the SDK for each span, and for each trace. */
+export const plannedSpanId = (): string | undefined => planned.span;
+export const plannedTraceId = (): string | undefined => planned.trace;
 
 export function startSpan(name: string, kind: SpanKind, facts: Facts, options: SpanOptions = {}): Span {
-  const { parent = context.active(), id, ...own } = options;
-  plannedId = id;
+  const { parent = context.active(), id, traceId, ...own } = options;
+  planned = { span: id, trace: traceId };
   try {
     return tracer.startSpan(name, { kind, attributes: facts, ...own }, parent);
   } finally {
-    plannedId = undefined;
+    planned = {};
   }
 }
 
+/** `work` is told the context it runs in, which is the active one only where something traces. */
 export async function inSpan<T>(
   name: string,
   kind: SpanKind,
   facts: Facts,
-  work: (span: Span) => Promise<T>,
+  work: (span: Span, at: Context) => Promise<T>,
   options: SpanOptions = {},
 ): Promise<T> {
   const { parent = context.active() } = options;
   if (isUnsampled(parent))
-    return parent === context.active() ? work(unrecorded) : context.with(parent, work, undefined, unrecorded);
+    return parent === context.active()
+      ? work(unrecorded, parent)
+      : context.with(parent, work, undefined, unrecorded, parent);
   const span = startSpan(name, kind, facts, options);
+  const at = trace.setSpan(parent, span);
   try {
-    return await context.with(trace.setSpan(parent, span), work, undefined, span);
+    return await context.with(at, work, undefined, span, at);
   } catch (error) {
     if (span.isRecording() && !isBenign(error)) recordThrown(span, error);
     throw error;
@@ -122,15 +130,21 @@ function recordThrown(span: Span, thrown: unknown): void {
   }
 }
 
-/** A code where the error has one, else an HTTP status, else its class: what reads like a name, as others are content. */
+/**
+ * A code of ours, of Node or of a library, else an HTTP status, else the class. Handlers put what they like into a code,
+ * order numbers and tokens too: what could be content is passed over, as this goes onto spans and into labels.
+ */
 function typeOf(thrown: unknown): string {
   const { code, status, name } = Object(thrown) as Record<string, unknown>;
-  if (isName(code)) return code;
-  if (typeof status === 'number') return String(status);
-  return isName(name) ? name : '_OTHER';
+  if (typeof code === 'string' && (isFailureCode(code) || constant.test(code))) return code;
+  if (isStatus(status)) return String(status);
+  return thrown instanceof Error && isClass(name) ? name : '_OTHER';
 }
 
-const isName = (value: unknown): value is string => typeof value === 'string' && /^[\w.-]{1,64}$/.test(value);
+/** ECONNRESET, EAI_AGAIN, ERR_INVALID_URL, UND_ERR_SOCKET, ER_DUP_ENTRY, SQLITE_BUSY. A number is nobody's name. */
+const constant = /^(?!.*\d{3})(?:E[A-Z]{2,30}|EAI_[A-Z]{1,30}|(?:UND_ERR|ERR|ER|SQLITE)_[A-Z][A-Z\d_]{0,60})$/;
+const isStatus = (value: unknown): boolean => Number.isInteger(value) && Number(value) >= 100 && Number(value) <= 599;
+const isClass = (name: unknown): name is string => typeof name === 'string' && /^[A-Za-z]\w{0,63}$/.test(name);
 
 /** Marks a span as failed. The text of an error may hold content, so it is kept only where content is. */
 export function fail(span: Span, type: string, message: string): void {

@@ -7,7 +7,7 @@ export {
   inChatSpan,
   inSubmitSpan,
   tellGathered,
-  tellLostHold,
+  tellLostHolds,
   type HoldOfRun,
 } from './telemetry-run.ts';
 export {

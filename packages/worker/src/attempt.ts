@@ -5,9 +5,10 @@ import type { Audit } from '@callyard/shared/audit';
 import type { Cache } from '@callyard/shared/cache';
 import type { Envelope, FailedAttempt, Outcome, Wait } from '@callyard/shared/call';
 import type { ConversationStates } from '@callyard/shared/conversation-state';
+import type { Said } from '@callyard/shared/call-progress';
 import type { CallError } from '@callyard/shared/failure';
 import type { Clock } from '@callyard/shared/clock';
-import type { Ledger, Refusal } from '@callyard/shared/ledger';
+import type { Ledger } from '@callyard/shared/ledger';
 import type { Tally } from '@callyard/shared/tally';
 import type { Tool } from '@callyard/shared/tool';
 import type { ToolSet } from '@callyard/shared/tool-set';
@@ -43,9 +44,6 @@ export interface Attempt {
   /** aborts with what ends the attempt from outside: an `Interruption` */
   readonly abort: AbortController;
 }
-
-/** Admission's word on a call that did not start at once: it may start, or it is to be refused. */
-export type Said = { kind: 'granted'; at: number; bucket?: string } | ({ kind: 'refused' } & Refusal);
 
 /** Keeps a worker from asking services that fail: a circuit for each tool whose policy wants one. */
 export interface Breakers {

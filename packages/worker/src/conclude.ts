@@ -2,9 +2,9 @@ import { DelayedError, UnrecoverableError, WaitingError, type Job } from 'bullmq
 import type { Stop } from '@callyard/shared/admission/admission';
 import type { FailedAttempt, Outcome } from '@callyard/shared/call';
 import { callFields } from '@callyard/shared/call-log';
+import { maxFailedAttempts, type CallProgress } from '@callyard/shared/call-progress';
 import { failures, type CallError } from '@callyard/shared/failure';
 import type { Attempt, Verdict, WorkerContext } from './attempt.ts';
-import { maxFailedAttempts, type CallProgress } from './call-progress.ts';
 
 /** A job on its way back into its lane comes to a worker after this, should the one that moves it die on the way. */
 const fuseMs = 5_000;

@@ -33,9 +33,15 @@ export async function measuredPickUp(
   measureWaits(ended, envelope);
   if (ended.some(({ reason }) => reason === 'lost'))
     count('callyard.calls.lost', { 'gen_ai.tool.name': toolLabel(envelope, worker) });
-  const verdict = await work();
-  measure('messaging.process.duration', since(startedAt), { ...at, 'error.type': errorOf(verdict) });
-  return verdict;
+  const end = (type?: string) => measure('messaging.process.duration', since(startedAt), { ...at, 'error.type': type });
+  try {
+    const verdict = await work();
+    end(errorOf(verdict));
+    return verdict;
+  } catch (error) {
+    end('_OTHER'); // Redis refused what the call needs, say
+    throw error;
+  }
 }
 
 /** Shows how much of a worker is in use, until the function that is returned is called. */

@@ -1,12 +1,12 @@
 import { admissionCall, upstreamBucket, type AdmissionCall } from '@callyard/shared/admission/admission-call';
 import { resolveLimits } from '@callyard/shared/admission/resolve-limits';
 import { cacheIdOf } from '@callyard/shared/cache';
+import { reasonOfBucket } from '@callyard/shared/call-progress';
 import { CallError } from '@callyard/shared/failure';
 import type { Opened } from '@callyard/shared/ledger';
 import { count } from '@callyard/shared/metrics';
 import type { Tool } from '@callyard/shared/tool';
 import { AlreadySettled, Interruption, MustWait, type Attempt, type WorkerContext } from './attempt.ts';
-import { reasonOfBucket } from './call-progress.ts';
 import { refusal, UpstreamBlocked } from './refusal.ts';
 
 /** A grant that is picked up later than this is asked for anew: other starts may have followed it by then. */

@@ -3,12 +3,12 @@ import { admissionCall } from '@callyard/shared/admission/admission-call';
 import { failureOutcome, parseEnvelope, type Envelope, type Outcome } from '@callyard/shared/call';
 import { callFields } from '@callyard/shared/call-log';
 import { countEnded } from '@callyard/shared/call-metrics';
+import { resume } from '@callyard/shared/call-progress';
 import { inProcessSpan, withActiveTrace, type PickUp, type PickUpEnd } from '@callyard/shared/telemetry';
 import { traceIdIn } from '@callyard/shared/telemetry-context';
 import type { Attempt, Verdict, WorkerContext } from './attempt.ts';
 import type { HeldJobs } from './held-jobs.ts';
 import { runCall } from './run-call.ts';
-import { resume } from './call-progress.ts';
 import { conclude, delay, toFront } from './conclude.ts';
 import { measuredPickUp } from './measured.ts';
 

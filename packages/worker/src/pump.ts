@@ -1,7 +1,7 @@
 import type { AdmissionNews, Due } from '@callyard/shared/admission/admission';
 import type { WorkerConfig } from '@callyard/shared/config';
 import type { Names } from '@callyard/shared/names';
-import type { Redis } from '@callyard/shared/redis';
+import { readMessage, type Redis } from '@callyard/shared/redis';
 import type { WorkerContext } from './attempt.ts';
 
 /**
@@ -41,9 +41,9 @@ export async function startPump({ config, subscriber, names, context }: PumpOpti
 
   subscriber.on('message', (channel: string, message: string) => {
     if (channel !== names.admissionChannel) return;
-    const news = JSON.parse(message) as AdmissionNews;
-    if ('blocked' in news) blocks.add(news.blocked, news.until);
-    else if (holdsPump) plan({ at: news.due });
+    const news = readNews(message);
+    if (news && 'blocked' in news) blocks.add(news.blocked, news.until);
+    else if (news && holdsPump) plan({ at: news.due });
   });
   await subscriber.subscribe(names.admissionChannel);
   await run(admission.sweep(id, pumpMs, true));
@@ -57,4 +57,10 @@ export async function startPump({ config, subscriber, names, context }: PumpOpti
       await run(admission.sweep(id, 1, true));
     },
   };
+}
+
+function readNews(message: string): AdmissionNews | undefined {
+  const { due, blocked, until } = Object(readMessage(message)) as Record<string, unknown>;
+  if (typeof blocked === 'string' && typeof until === 'number') return { blocked, until };
+  return typeof due === 'number' ? { due } : undefined;
 }

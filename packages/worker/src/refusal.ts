@@ -1,7 +1,7 @@
 import type { Envelope } from '@callyard/shared/call';
+import { reasonOfBucket } from '@callyard/shared/call-progress';
 import { CallError, failures } from '@callyard/shared/failure';
 import type { Refusal } from '@callyard/shared/ledger';
-import { reasonOfBucket } from './call-progress.ts';
 
 /** A service asked to be left alone until after the deadline: no fault of the call, unlike a limit of ours. */
 export class UpstreamBlocked extends CallError {

@@ -1,7 +1,7 @@
 import type { Envelope } from '@callyard/shared/call';
 import { followControl } from '@callyard/shared/control';
 import type { Names } from '@callyard/shared/names';
-import type { Redis } from '@callyard/shared/redis';
+import { answersOf, type Redis } from '@callyard/shared/redis';
 import type { Logger } from 'pino';
 import type { HeldJobs } from './held-jobs.ts';
 import type { Telling } from './telling.ts';
@@ -53,7 +53,7 @@ async function findUnwanted(redis: Redis, names: Names, calls: readonly Envelope
   const pipeline = redis.pipeline();
   for (const { key } of calls) pipeline.exists(names.outcome(key));
   for (const runId of runs) pipeline.hexists(names.run(runId), 'cancelledAt');
-  const answers = (await pipeline.exec())?.map(([, answer]) => answer === 1) ?? [];
+  const answers = (await answersOf(pipeline)).map((answer) => answer === 1);
   const cancelled = new Set(runs.filter((_, i) => answers[calls.length + i]));
   return calls.filter(({ runId }, i) => answers[i] || cancelled.has(runId)).map(({ key }) => key);
 }

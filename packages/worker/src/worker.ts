@@ -198,7 +198,7 @@ function fetchJobs(
   );
   bull.on('locksRenewed', ({ jobIds }) => held.renewed(jobIds));
   bull.on('lockRenewalFailed', (jobIds) => held.lost(jobIds));
-  bull.on('error', (error) => context.log.warn({ event: 'worker.bullmq', reason: error.message }, 'BullMQ reported'));
+  bull.onFault((error) => context.log.warn({ event: 'worker.bullmq', reason: error.message }, 'BullMQ reported'));
   return bull;
 }
 

@@ -31,6 +31,7 @@ export async function drainCommand(wanted: string, { timeout = 120_000, json }: 
 
 /** By its id, or by a beginning that no other worker has. */
 function find(wanted: string, workers: readonly FleetWorker[]): FleetWorker {
+  if (wanted.trim() === '') throw new UsageError('which worker? Give its id, or the beginning of it.');
   const found = workers.filter(({ id }) => id.startsWith(wanted));
   const [worker, another] = workers.filter(({ id }) => id === wanted).concat(found);
   if (worker && (worker.id === wanted || !another)) return worker;

@@ -3,7 +3,7 @@ import { createFleetReader } from '@callyard/shared/fleet';
 import { createTallyReader, tallyKeptMinutes } from '@callyard/shared/tally';
 import { UsageError } from '../usage-error.ts';
 import { withRedis } from '../with-redis.ts';
-import { showLive } from './live-page.ts';
+import { showLive, timeText } from './live-page.ts';
 import { renderStats } from './page.ts';
 
 export interface StatsCommand {
@@ -28,7 +28,11 @@ export async function statsCommand({ watch, last = 900_000, json }: StatsCommand
       return json ? JSON.stringify({ at: clock.now(), ...stats }) : renderStats(stats);
     };
     try {
-      if (watch) await showLive(json ? page : async () => `${await page()}\n`, everyMs);
+      const timed = async (): Promise<string> => {
+        const text = await page();
+        return `${timeText(new Date())}\n${text}\n`;
+      };
+      if (watch) await showLive(json ? page : timed, everyMs);
       else console.log(await page());
     } finally {
       clock.stop();

@@ -13,8 +13,8 @@ export interface LoadOptions {
 }
 
 const reportMs = 5_000;
-/** What is under way at the end gets this long, and is cancelled then. */
-const graceMs = 5_000;
+/** What is under way at the end gets this long, and is cancelled then; who stops a container waits for 10 s. */
+const graceMs = 8_000;
 /** Longer than anything in the mixture takes, and short enough that a load that was too much is over soon. */
 const timeoutMs = 60_000;
 /** So many seconds of load may be under way; what comes beyond is not sent, or this process would grow. */

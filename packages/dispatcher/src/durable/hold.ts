@@ -20,7 +20,7 @@ import { HoldEnd } from '../run-over.ts';
 import { countRun } from '../run-metrics.ts';
 import type { RunEnd, RunHistory, RunRecord } from '../run-record.ts';
 import { durableRunRecord, readHistory, readResponse, type DurableRecordOptions } from './durable-record.ts';
-import { inHoldSpan } from './hold-span.ts';
+import { inHoldSpan, type SpanOfHold } from './hold-span.ts';
 import { parkable } from './parking.ts';
 import type { RunSpec } from './run-spec.ts';
 import { tellingModel } from './telling-model.ts';
@@ -53,6 +53,8 @@ export interface HoldStops {
   watchedUntil: number;
   /** until when its lock is known to be ours, on this process's own clock */
   lockedUntil: number;
+  /** once it is held */
+  fence?: string;
 }
 
 /** A run that was taken over: what was found of it, and what may end the hold. */
@@ -70,7 +72,7 @@ export async function driveHold(
   held: HeldRun,
   model: Model,
   stops: HoldStops,
-  to: DurableParts,
+  to: DurableParts & Pick<SpanOfHold, 'letGo'>,
 ): Promise<RunEnd> {
   const { fields, before } = held;
   const spec = JSON.parse(fields.spec ?? '') as RunSpec;
@@ -97,8 +99,8 @@ export async function driveHold(
     });
   try {
     const goOn = async () => (await withoutTools(run, offer, record, deadline.signal, to)) ?? (await drive());
-    return await inHoldSpan({ ...run, provider: model.provider, record }, to.clock, () =>
-      logDrive(to.log, { runId, conversationId, principal }, goOn, held),
+    return await inHoldSpan({ ...run, provider: model.provider, record, letGo: to.letGo }, to, () =>
+      logDrive(to, { runId, conversationId, principal }, goOn, held),
     );
   } finally {
     deadline.clear();
@@ -116,6 +118,7 @@ function frameOf({ runId, held, spec, stops }: TakenOver, signal: AbortSignal, i
     deadlineAt: deadlineOf(held),
     takeover: false,
     signal,
+    carrier: held.fields.carrier,
     hold: {
       fence: held.fence,
       leave: stops.leave.signal,

@@ -13,7 +13,8 @@ export async function endOverdueRun(
   const spec = JSON.parse(held.fields.spec ?? '') as RunSpec;
   const history = await readHistory(held.fields, held.before, to.ledger);
   const record = recordOf({ runId, held, spec, history }, async () => [], to);
-  await inHoldSpan({ runId, held, spec, record }, to.clock, () =>
+  const letGo = async () => 'stale'; // whoever holds it next tells of this hold, should it not end the run
+  await inHoldSpan({ runId, held, spec, record, letGo }, to, () =>
     record.finish({ state: 'expired', stop: 'deadline', error: 'the deadline of the run is past' }),
   );
 }

@@ -5,7 +5,7 @@ import { RunError } from '@callyard/shared/runs/run-error';
 import { recordVersion } from '@callyard/shared/runs/run-store';
 import { contentHash } from '@callyard/shared/schema';
 import { callerContext, inSubmitSpan } from '@callyard/shared/telemetry';
-import type { CallerOptions } from '../caller.ts';
+import { checkConversationId, type CallerOptions } from '../caller.ts';
 import type { Connected } from '../connect.ts';
 import type { Message } from '../model.ts';
 import { offerForTurn } from '../offer.ts';
@@ -42,11 +42,11 @@ export interface Submitted {
 /** Takes a durable run in: once this resolves, it is driven to its end by whatever dispatchers live. */
 export async function submitRun(options: SubmitOptions, to: Connected): Promise<Submitted> {
   const spec = readSpec(options, to);
-  const parent = callerContext(options);
+  const parent = callerContext(options, to.log);
   const { principal, conversationId } = spec;
   await offerForTurn({ options: spec, principal, conversationId, turn: 0 }, to); // what cannot be offered is the caller's mistake
   const runId = randomUUID();
-  return inSubmitSpan({ runId, conversationId, principal, parent }, async (trace) => {
+  return inSubmitSpan({ runId, conversationId, principal, parent }, async (trace, describe) => {
     const write = writeOf(runId, spec, options, trace, to);
     const answer = await to.runsQueue.submit(write);
     if (answer.kind === 'created') {
@@ -54,9 +54,14 @@ export async function submitRun(options: SubmitOptions, to: Connected): Promise<
         to.log.debug({ event: 'run.submitted', ...runFields({ runId, conversationId, principal }) }, 'taken in');
       return { runId, isNew: true };
     }
-    if (answer.kind === 'known' && answer.body === write.fields.body)
-      return { runId: answer.runId, isNew: answer.runId === runId };
-    throw refusal(answer, options, write);
+    const standing = answer.kind === 'known' && answer.runId !== runId ? answer : undefined;
+    if (answer.kind === 'known' && answer.body === write.fields.body) {
+      describe({ standing });
+      return { runId: answer.runId, isNew: !standing };
+    }
+    const refused = refusal(answer, options, write);
+    describe({ standing, refused: refused.code });
+    throw refused;
   });
 }
 
@@ -132,6 +137,7 @@ function readSpec(options: SubmitOptions, to: Connected): RunSpec {
     throw new TypeError('submit: a predicate cannot be written down; name tools or categories, or use chooseTools');
   if (!Array.isArray(options.messages) || options.messages.length === 0)
     throw new TypeError('submit: messages must hold at least one message');
+  checkConversationId(conversationId);
   const principal = toPrincipal(options.principal);
   return {
     principal,

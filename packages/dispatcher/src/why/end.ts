@@ -22,17 +22,23 @@ export function endOf({ outcome, keptMs, job }: Found, now: number, redact: Reda
 }
 
 function endIn(outcome: Outcome, redact: Redactor): CallEnd {
-  const { status, error, cached, degraded, settledBy, enqueuedAt, startedAt, durationMs, waits } = outcome;
-  const isTimed = startedAt !== undefined && durationMs !== undefined;
+  const { status, error, cached, degraded, settledBy, enqueuedAt, durationMs, waits } = outcome;
+  const endedAt = endedAtOf(outcome);
   return {
     status,
     ...(error ? { error: { code: error.code, message: String(redact(error.message)) } } : {}),
     ...(cached ? { cached } : {}),
     ...(degraded ? { degraded } : {}),
     settledBy,
-    ...(isTimed ? { totalMs: startedAt + durationMs - enqueuedAt, ranMs: durationMs } : {}),
+    ...(endedAt === undefined ? {} : { totalMs: endedAt - enqueuedAt }),
+    ...(durationMs === undefined ? {} : { ranMs: durationMs }),
     waitedMs: waited(waits),
   };
 }
 
 const waited = (waits: Outcome['waits']): number => waits.reduce((sum, { ms }) => sum + ms, 0);
+
+/** Unknown of a call that was never enqueued, and of one that its dispatcher ended before it wrote that down. */
+export function endedAtOf({ startedAt, durationMs, endedAt }: Outcome): number | undefined {
+  return startedAt === undefined || durationMs === undefined ? endedAt : startedAt + durationMs;
+}

@@ -2,7 +2,7 @@ import { createApprovalRequests, type Approval } from '@callyard/shared/approval
 import { runIdOf, type Outcome } from '@callyard/shared/call';
 import { readCatalog, type LivePool } from '@callyard/shared/catalog';
 import type { RunFields } from '@callyard/shared/runs/run-store';
-import { findJob, type StandingJob } from '@callyard/shared/standing-job';
+import { findJob, type StandingJob, type UnreadableJob } from '@callyard/shared/standing-job';
 import type { Connected } from '../connect.ts';
 import { readResponse } from '../durable/durable-record.ts';
 import type { ToolCall } from '../model.ts';
@@ -13,6 +13,8 @@ import { placeIn } from './keys.ts';
 export interface Found {
   key: string;
   job: StandingJob | undefined;
+  /** in place of it */
+  unreadable: UnreadableJob | undefined;
   outcome: Outcome | undefined;
   keptMs: number;
   approval: Approval | undefined;
@@ -26,13 +28,13 @@ export interface Found {
 /** The job before the outcome: a worker writes the outcome first, and then its job goes. */
 export async function findCall(key: string, { redis, names, ledger, store }: Connected): Promise<Found> {
   const run = await store.read(runIdOf(key));
-  const job = await findJob(redis, names, key);
+  const found = await findJob(redis, names, key);
   const [outcome] = await ledger.read([key]);
   const keptMs = await redis.pttl(names.outcome(key));
   const approval = await createApprovalRequests(redis, names).read(key);
   return {
     key,
-    job,
+    ...(found && 'unreadable' in found ? { job: undefined, unreadable: found } : { job: found, unreadable: undefined }),
     outcome,
     keptMs,
     approval,

@@ -7,6 +7,7 @@ import { stateOf } from '../durable/run-view.ts';
 import type { RunSpec } from '../durable/run-spec.ts';
 import type { RunEnd } from '../run-record.ts';
 import { toolCallsOf } from '../read-calls.ts';
+import { endedAtOf } from './end.ts';
 import type { RunStory, Why } from './story.ts';
 
 /** The calls of a durable run, whoever owns it. */
@@ -46,11 +47,11 @@ function proposedCalls(runId: string, fields: RunFields): { key: string; tool: s
 
 function becameOf(outcome: Outcome | undefined): Omit<RunStory['calls'][number], 'key' | 'tool'> {
   if (!outcome) return { status: 'under way' };
-  const { status, error, enqueuedAt, startedAt, durationMs } = outcome;
-  const isTimed = startedAt !== undefined && durationMs !== undefined;
+  const { status, error, enqueuedAt } = outcome;
+  const endedAt = endedAtOf(outcome);
   return {
     status,
     ...(error ? { code: error.code } : {}),
-    ...(isTimed ? { ms: startedAt + durationMs - enqueuedAt } : {}),
+    ...(endedAt === undefined ? {} : { ms: endedAt - enqueuedAt }),
   };
 }

@@ -4,7 +4,7 @@ import type { FailureCode } from '@callyard/shared/failure';
 import type { Decision } from '@callyard/shared/approvals';
 
 /** What became of a call, or of a run; times are milliseconds since 1970 on the clock of Redis. */
-export type Why = CallStory | RunStory | Gone | Malformed;
+export type Why = CallStory | RunStory | Unreadable | Gone | Malformed;
 
 /** It is no key at all. */
 interface Malformed {
@@ -24,6 +24,14 @@ interface Gone {
   deadKeptMs: number;
 }
 
+/** It has a job that is no call this version can read, and no outcome. */
+interface Unreadable {
+  kind: 'unreadable';
+  key: string;
+  pool: string;
+  why: string;
+}
+
 /** The calls of a durable run. */
 export interface RunStory {
   kind: 'run';
@@ -41,6 +49,8 @@ export interface RunStory {
 export interface CallStory {
   kind: 'call';
   key: string;
+  /** when this was told */
+  toldAt: number;
   runId: string;
   tool: { name: string; version: string };
   /** the id that the provider of the model gave it */

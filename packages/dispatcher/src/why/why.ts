@@ -31,16 +31,19 @@ export async function why(key: string, { content = false }: WhyOptions, to: Conn
 }
 
 async function storyOf(found: Found, withContent: boolean, to: Connected): Promise<Why> {
-  const { key, job, outcome, proposed, approval, run } = found;
+  const { key, job, unreadable, outcome, proposed, approval, run } = found;
+  if (unreadable && !outcome) return { kind: 'unreadable', key, pool: unreadable.pool, why: unreadable.unreadable };
   if (!job && !outcome && !proposed) {
     return { kind: 'gone', key, keptMs: to.config.ledgerTtlMs, deadKeptMs: deadLetterTtlMs };
   }
   const redact = createRedactor({ keys: to.config.redactKeys });
-  const end = endOf(found, to.clock.now(), redact);
+  const toldAt = to.clock.now();
+  const end = endOf(found, toldAt, redact);
   const traceId = outcome?.traceId ?? traceIdIn(job?.carrier) ?? run?.traceId;
   return {
     kind: 'call',
     key,
+    toldAt,
     runId: runIdOf(key),
     tool: outcome?.tool ?? job?.envelope.tool ?? { name: proposed?.function.name ?? '', version: '' },
     ...whoseIs(found),

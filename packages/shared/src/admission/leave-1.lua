@@ -21,6 +21,5 @@ for _, call in ipairs(cjson.decode(ARGV[2])) do
   local key, lane, text, stop = call[1], call[2], call[3], call[4]
   giveBack(pool, {{key = key, started = stop > 0, again = stop == 2}})
   redis.call('LREM', laneKey(lane), 1, text)
-  if stop == 0 then endWaiting(pool, lane:match('^[^:]*:(%a)'), key) end
 end
 serve({pool})

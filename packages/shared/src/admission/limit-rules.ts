@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import Type from 'typebox';
 import { Value } from 'typebox/value';
 import { BudgetRule, budgetProblems } from '../budget.ts';
+import { ConfigError } from '../config.ts';
 import { problemsOf } from '../schema-problems.ts';
 import { limitProblems, limitProperties } from './limit.ts';
 import { Name, whoseProperties } from './whose.ts';
@@ -30,7 +31,7 @@ export const LimitRules = Type.Object(
 export type LimitRules = Type.Static<typeof LimitRules>;
 
 /** Rules that cannot be used; the message names every place that is wrong. */
-export class LimitRulesError extends Error {
+export class LimitRulesError extends ConfigError {
   override name = 'LimitRulesError';
 }
 

@@ -36,7 +36,7 @@ local function append(to)
 end
 
 redis.call('HSET', key, 'end', ARGV[3], 'endedAt', timeMs())
-redis.call('HDEL', key, 'holder', 'waiters', 'parkedAt', 'watchedUntil') -- nothing is told after the end
+redis.call('HDEL', key, 'holder', 'waiters', 'parkedAt', 'untold', 'watchedUntil') -- nothing is told after the end
 redis.call('DEL', missingKey(id))
 redis.call('PEXPIRE', key, ARGV[5])
 if conversation then

@@ -7,8 +7,8 @@
   ARGV[3]  BullMQ's lock token of the job, which must still be ours; '' to end a run past its deadline that nobody drives
   ARGV[4]  the newest version of a record that the dispatcher understands
   Returns
-    'held', fence, fields and values, messages of the conversation before it, 'submitted' | 'woken' | 'handed-over', or
-      'taken-over' with when the last hold began, and when it last wrote, ms
+    'held', fence, fields and values, messages of the conversation before it, 'submitted' | 'woken' | 'handed-over' |
+      'fault' | 'taken-over', and holds to tell of, JSON array of [fence, when it began, when it last said that it lived]
     'stale'        another dispatcher has the job
     'gone'         there is no such run
     'ended'
@@ -19,6 +19,10 @@ local tag = KEYS[1]
 -- @include ../admission/lib/now.lua
 -- @include lib/run.lua
 -- @include lib/conversation.lua
+local maxUntold = 20
+-- A hold that lived this long has told of those before it: spans leave a process every second.
+local toldWithinMs = 2000
+
 local id, dispatcher = ARGV[1], ARGV[2]
 local key = runKey(id)
 if (redis.call('GET', tag .. ':runs:' .. id .. ':lock') or '') ~= ARGV[3] then return {'stale'} end
@@ -39,18 +43,35 @@ local function isEarly()
 end
 if isEarly() then return {'early'} end
 
-local holder, heldAt, aliveAt = unpack(redis.call('HMGET', key, 'holder', 'heldAt', 'aliveAt'))
+local holder, heldAt, aliveAt, untold, begins =
+  unpack(redis.call('HMGET', key, 'holder', 'heldAt', 'aliveAt', 'untold', 'begins'))
 local fence = redis.call('HINCRBY', key, 'fence', 1)
-local began = 'handed-over'
-if fence == 1 then began = 'submitted' elseif holder then began = 'taken-over' elseif parked then began = 'woken' end
+
+local function why()
+  if fence == 1 then return 'submitted' end
+  if holder then return 'taken-over' end
+  return begins or (parked and 'woken') or 'handed-over'
+end
+local began = why()
+
+-- The holds that ended without a word, the latest last. Whoever takes over tells of them all: the one before it may have
+-- been killed before what it told had left.
+local function untoldHolds()
+  if began ~= 'taken-over' then return {} end
+  local from, till = tonumber(heldAt or timeMs()), tonumber(aliveAt or timeMs())
+  local holds = untold and till - from < toldWithinMs and cjson.decode(untold) or {}
+  if #holds == maxUntold then table.remove(holds, 1) end
+  holds[#holds + 1] = {fence - 1, from, till}
+  return holds
+end
+local holds = untoldHolds()
+
+redis.call('HDEL', key, 'parkedAt', 'begins', 'untold')
 redis.call('HSET', key, 'holder', dispatcher, 'heldAt', timeMs(), 'aliveAt', timeMs())
 redis.call('HSETNX', key, 'startedAt', timeMs())
-if parked then redis.call('HDEL', key, 'parkedAt') end
+if #holds > 0 then redis.call('HSET', key, 'untold', cjson.encode(holds)) end
 redis.call('DEL', missingKey(id))
 if not cancelled then emit(id, {'{"type":"state","state":"running"}'}) end
 local before = {}
 if conversation then before = redis.call('LRANGE', tag .. ':conversation:' .. conversation .. ':messages', 0, -1) end
-return {
-  'held', tostring(fence), redis.call('HGETALL', key), before, began,
-  tonumber(heldAt or timeMs()), tonumber(aliveAt or timeMs()),
-}
+return {'held', tostring(fence), redis.call('HGETALL', key), before, began, #holds > 0 and cjson.encode(holds) or '[]'}

@@ -17,6 +17,7 @@ local id = ARGV[1]
 local refused = refusedBy(id, ARGV[2])
 if refused then return refused end
 redis.call('HDEL', runKey(id), 'holder')
+redis.call('HSET', runKey(id), 'begins', 'woken')
 local missing = {}
 for i = 4, #ARGV do
   if redis.call('EXISTS', outcomeKey(ARGV[i])) == 0 then missing[#missing + 1] = ARGV[i] end

@@ -13,11 +13,14 @@ export type RunErrorCode = 'unknown' | 'conflict' | 'busy' | 'full' | 'too_new' 
 
 export class RunError extends Error {
   readonly code: RunErrorCode;
+  /** what the caller can mend is no fault of the system: its span is no error */
+  readonly benign: boolean;
 
   constructor(code: RunErrorCode, message: string) {
     super(message);
     this.name = 'RunError';
     this.code = code;
+    this.benign = code !== 'gone' && code !== 'too_new';
   }
 }
 

@@ -18,10 +18,18 @@ export type Held =
   | { kind: 'too-new'; v: string };
 export type HeldRun = Extract<Held, { kind: 'held' }>;
 
-/** Why a hold begins; `after` where the last one ended without a word. Times are Redis time. */
+/** Why a hold begins, and the holds before it that may have been told of by nobody, the latest last. */
 export interface HoldBegin {
-  why: 'submitted' | 'woken' | 'handed-over' | 'taken-over';
-  after?: { heldAt: number; aliveAt: number };
+  why: 'submitted' | 'woken' | 'handed-over' | 'fault' | 'taken-over';
+  lost: readonly LostHold[];
+}
+
+/** A hold that ended without a word. Times are Redis time. */
+export interface LostHold {
+  fence: string;
+  heldAt: number;
+  /** when its dispatcher last wrote, or said that it lived, which it does when it renews its locks */
+  aliveAt: number;
 }
 
 /** A hold on a run: the fence that stands for it. */
@@ -73,11 +81,13 @@ export type Awaited = 'unknown' | 'ended' | 'later' | 'overdue';
 export interface RunStore {
   /** With BullMQ's token of its job; without one a run that is overdue is held, to be ended. */
   hold(runId: string, dispatcher: string, token?: string): Promise<Held>;
+  /** Of a run whose submit was not traced: what its later holds are to hang on. */
+  recordTrace(hold: RunFence, trace: { carrier: string; traceId: string }): Promise<Refused | 'written'>;
   recordResponse(hold: RunFence, write: ResponseWrite): Promise<ResponseAnswer>;
   recordOutcomes(hold: RunFence, write: OutcomesWrite): Promise<OutcomesAnswer>;
   finish(hold: RunFence, write: FinishWrite): Promise<FinishAnswer>;
-  /** The job goes back after this. */
-  release(hold: RunFence): Promise<void>;
+  /** The job goes back after this; `begins` is why the next hold does. */
+  release(hold: RunFence, begins: 'handed-over' | 'fault'): Promise<Refused | 'released'>;
   /** The job is put away, due soon. Looks again at `dueAt`, whatever has come by then. */
   park(hold: RunFence, dueAt: number, missing: readonly string[]): Promise<Refused | 'parked' | 'woken'>;
   /** True for the first to cancel it. */
@@ -88,14 +98,18 @@ export interface RunStore {
   emit(runId: string, events: readonly RunEventBody[], fence?: string): Promise<void>;
   /** Has `dispatcher` told when the run ends, unless it has; `overdue` where nobody is there to end it. */
   await(runId: string, owner: string, dispatcher: string, mayBeLateMs: number): Promise<Awaited>;
-  /** What concerns whoever holds runs, in their order; undefined where there is no such run. */
-  signs(runIds: readonly string[]): Promise<(RunSigns | undefined)[]>;
+  /**
+   * What concerns whoever holds runs, in their order; undefined where there is no such run. Where a fence is given and
+   * stands, the record keeps that its holder lives.
+   */
+  signs(runs: readonly { runId: string; fence?: string | undefined }[]): Promise<(RunSigns | undefined)[]>;
   /** Undefined where there is no such run. */
   read(runId: string): Promise<RunFields | undefined>;
 }
 
 const script = (file: string) => loadScript(file, import.meta.url);
 const holdScript = script('./hold-1.lua');
+const traceScript = script('./trace-1.lua');
 const responseScript = script('./response-1.lua');
 const outcomesScript = script('./outcomes-1.lua');
 const finishScript = script('./finish-1.lua');
@@ -105,6 +119,7 @@ const cancelScript = script('./cancel-1.lua');
 const watchScript = script('./watch-1.lua');
 const emitScript = script('./emit-1.lua');
 const awaitScript = script('./await-1.lua');
+const signsScript = script('./signs-1.lua');
 
 const texts = (events: readonly RunEventBody[]): string[] => events.map((event) => JSON.stringify(event));
 
@@ -112,10 +127,10 @@ export function createRunStore(redis: Redis, names: Names): RunStore {
   const { tag } = names;
   const told = (message: ControlMessage) => [names.controlChannel, JSON.stringify(message)] as const;
   return {
-    async hold(runId, dispatcher, token = '') {
-      const answer = await holdScript(redis, [tag], [runId, dispatcher, token, recordVersion]);
-      return readHeld(answer as HeldAnswer);
-    },
+    hold: async (runId, dispatcher, token = '') =>
+      readHeld((await holdScript(redis, [tag], [runId, dispatcher, token, recordVersion])) as HeldAnswer),
+    recordTrace: async ({ runId, fence }, { carrier, traceId }) =>
+      (await traceScript(redis, [tag], [runId, fence, carrier, traceId])) as Refused | 'written',
     async recordResponse({ runId, fence }, { turn, text, tokens, spent, events }) {
       const args = [runId, fence, turn, text, tokens, spent.key, Math.ceil(spent.ttlMs), ...texts(events)];
       const [kind, standing = ''] = (await responseScript(redis, [tag], args)) as [ResponseAnswer['kind'], string?];
@@ -138,9 +153,8 @@ export function createRunStore(redis: Redis, names: Names): RunStore {
       const [kind, standing = ''] = (await finishScript(redis, [tag], args)) as [FinishAnswer['kind'], string?];
       return kind === 'standing' ? { kind, text: standing } : { kind };
     },
-    async release({ runId, fence }) {
-      await releaseScript(redis, [tag], [runId, fence]);
-    },
+    release: async ({ runId, fence }, begins) =>
+      (await releaseScript(redis, [tag], [runId, fence, begins])) as Refused | 'released',
     park: async ({ runId, fence }, dueAt, missing) =>
       (await parkScript(redis, [tag], [runId, fence, dueAt, ...missing])) as Refused | 'parked' | 'woken',
     async cancel(runId, owner, by) {
@@ -158,7 +172,10 @@ export function createRunStore(redis: Redis, names: Names): RunStore {
     },
     await: async (runId, owner, dispatcher, mayBeLateMs) =>
       (await awaitScript(redis, [tag], [runId, owner, dispatcher, mayBeLateMs])) as Awaited,
-    signs: (runIds) => readAllSigns(redis, names, runIds),
+    async signs(runs) {
+      const args = runs.flatMap(({ runId, fence = '-' }) => [runId, fence]);
+      return ((await signsScript(redis, [tag], args)) as (string | null)[][]).map(readSigns);
+    },
     async read(runId) {
       const fields = await redis.hgetall(names.run(runId));
       return Object.keys(fields).length === 0 ? undefined : fields;
@@ -166,28 +183,19 @@ export function createRunStore(redis: Redis, names: Names): RunStore {
   };
 }
 
-async function readAllSigns(redis: Redis, names: Names, runIds: readonly string[]): Promise<(RunSigns | undefined)[]> {
-  const pipeline = redis.pipeline();
-  for (const runId of runIds) pipeline.hmget(names.run(runId), 'fence', 'cancelledAt', 'watchedUntil', 'deadlineAt');
-  const answers = (await pipeline.exec()) ?? [];
-  return answers.map(([error, fields]) => {
-    if (error) throw error;
-    return readSigns(fields as (string | null)[]);
-  });
-}
-
 function readSigns([fence, cancelledAt, watchedUntil, deadlineAt]: (string | null)[]): RunSigns | undefined {
   if (fence === null) return undefined;
   return { isCancelled: cancelledAt !== null, watchedUntil: Number(watchedUntil), deadlineAt: Number(deadlineAt) };
 }
 
-type HeldAnswer = [Held['kind'], string, string[], string[], HoldBegin['why'], number, number];
+type HeldAnswer = [Held['kind'], string, string[], string[], HoldBegin['why'], string];
 
-function readHeld([kind, detail, fields, before, why, heldAt, aliveAt]: HeldAnswer): Held {
+function readHeld([kind, detail, fields, before, why, untold]: HeldAnswer): Held {
   if (kind === 'too-new') return { kind, v: detail };
   if (kind !== 'held') return { kind };
-  const began = why === 'taken-over' ? { why, after: { heldAt, aliveAt } } : { why };
-  return { kind, fence: detail, fields: fieldsOf(fields), before, began };
+  const holds = JSON.parse(untold) as [fence: number, heldAt: number, aliveAt: number][];
+  const lost = holds.map(([fence, heldAt, aliveAt]) => ({ fence: String(fence), heldAt, aliveAt }));
+  return { kind, fence: detail, fields: fieldsOf(fields), before, began: { why, lost } };
 }
 
 /** HGETALL as a script answers it: names and values in turn. */

@@ -14,7 +14,8 @@
   ARGV[9…] fields of the record and their values; the hash of what was asked is `body`
   Returns
     'created'
-    'known', id, hash   the run of that key, or this one, as a reconnect may send it again
+    'known', id, hash, trace context or ''
+                        the run of that key, or this one, as a reconnect may send it again
     'busy', id          another run of the conversation is under way
     'full', bytes       the conversation holds too much already
 ]]
@@ -32,10 +33,10 @@ end
 if redis.call('EXISTS', tag .. ':runs:' .. id) == 0 then return redis.error_reply('the job of the run was not added') end
 
 local standing = ofKey ~= '' and redis.call('GET', ofKey) or id
-local known = redis.call('HMGET', runKey(standing), 'body', 'end')
+local known = redis.call('HMGET', runKey(standing), 'body', 'end', 'carrier')
 if known[1] then
   if known[2] or standing ~= id then takeJobBack() end
-  return {'known', standing, known[1]}
+  return {'known', standing, known[1], known[3] or ''}
 end
 
 local waits = false

@@ -203,7 +203,7 @@ local function giveBack(pool, calls)
     if held[i] then
       gone[#gone + 1] = call.key
       refundAll(pool, call, held[i])
-    elseif call.started then
+    else
       endWaiting(pool, 'i', call.key)
       endWaiting(pool, 'b', call.key)
     end

@@ -1,6 +1,7 @@
 --[[
   Every write of a dispatcher carries the fence of its hold: a take-over has raised it, and what is stale is refused.
-  Needs run.lua. When the holder last wrote is kept: whoever takes over tells for how long nobody drove the run.
+  Needs run.lua. When the holder last wrote, or said that it lives, is kept: whoever takes over tells for how long nobody
+  drove the run.
 ]]
 -- Nil where the writer may write, else why not: 'stale', or 'gone' where the record is no more.
 local function refusedBy(id, fence)

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { resume, type CallProgress, type PickedUp } from '../../packages/worker/src/call-progress.ts';
+import { resume, type CallProgress, type PickedUp } from '@callyard/shared/call-progress';
 import { envelope as plain } from '../support/spans.ts';
 
 const rate = { limit: 1, periodMs: 1, burst: 1 };

@@ -1,5 +1,5 @@
-import type { Envelope, FailedAttempt, Wait } from '@callyard/shared/call';
-import type { Attempt, Said } from './attempt.ts';
+import type { Envelope, FailedAttempt, Wait } from './call.ts';
+import type { Refusal } from './ledger.ts';
 
 /**
  * What a job remembers between pick-ups, kept as BullMQ's progress so that dashboards show it. BullMQ's own count of
@@ -21,6 +21,9 @@ export interface CallProgress {
 /** Attempts that are remembered: enough to see how a tool fails, and no more than a few KB. */
 export const maxFailedAttempts = 20;
 
+/** Admission's word on a call that did not start at once: it may start, or it is to be refused. */
+export type Said = { kind: 'granted'; at: number; bucket?: string } | ({ kind: 'refused' } & Refusal);
+
 /** What admission writes in front of it: see `note` in shared/admission/lib/bullmq.lua. */
 interface AdmissionProgress {
   admission?: { granted: string; bucket?: string } | Omit<Extract<Said, { kind: 'refused' }>, 'kind'>;
@@ -36,7 +39,16 @@ export interface PickedUp {
   servedSince: number;
 }
 
-type Resumed = Pick<Attempt, 'waits' | 'ended' | 'attempt' | 'retryAfters' | 'failedAttempts' | 'said'>;
+export interface Resumed {
+  waits: Wait[];
+  /** those among them that this pick-up ended */
+  ended: Wait[];
+  /** this one included */
+  attempt: number;
+  retryAfters: number;
+  failedAttempts: FailedAttempt[];
+  said: Said | undefined;
+}
 
 /** Goes on where the last pick-up stopped: closes the waits that this one ends, and counts its attempt. */
 export function resume(pickedUp: PickedUp, envelope: Envelope): Resumed {
