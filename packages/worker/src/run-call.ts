@@ -47,8 +47,8 @@ async function runSteps(attempt: Attempt, worker: WorkerContext): Promise<{ valu
   const tool = resolve(attempt, worker);
   authorize(attempt, tool);
   const args = validate(attempt, tool, worker);
-  await approve(attempt, tool, args, worker);
-  const found = await open(attempt, tool, args, worker);
+  await asked(approve(attempt, tool, args, worker));
+  const found = await asked(open(attempt, tool, args, worker));
   noteAllowed(attempt, tool, worker);
   if (found) return { value: found.value, cached: true };
   const result = await execute(attempt, tool, args, worker);
@@ -57,8 +57,21 @@ async function runSteps(attempt: Attempt, worker: WorkerContext): Promise<{ valu
   return { value, cached: false };
 }
 
+/** What Redis could not answer is no failure of the tool: the job is left, and found again when its lock ends. */
+class Unanswered extends Error {}
+
+async function asked<T>(answer: Promise<T>): Promise<T> {
+  return answer.catch((error: unknown) => {
+    if (error instanceof CallError || isTyped(error)) throw error;
+    throw new Unanswered('Redis could not be asked', { cause: error });
+  });
+}
+
+const isTyped = (error: unknown): boolean =>
+  error instanceof Interruption || error instanceof AlreadySettled || error instanceof MustWait;
+
 function retryOrGiveUp(error: unknown, attempt: Attempt, worker: WorkerContext): CallError | Verdict {
-  if (error instanceof Interruption || error instanceof AlreadySettled || error instanceof MustWait) throw error;
+  if (isTyped(error) || error instanceof Unanswered) throw error;
   const callError = classifyError(error);
   const { envelope } = attempt;
   const policy = worker.tools.resolve(envelope.tool)?.manifest.policy;
