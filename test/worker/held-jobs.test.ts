@@ -12,3 +12,13 @@ it('a job that was fetched before its worker was stopped for longer than its loc
   expect(before.signal.reason).toMatchObject({ kind: 'lock-lost' });
   expect(now.signal.aborted).toBe(false);
 });
+
+it('a lock that is over is lost, also where a worker that was stopped for long reads only then that it was renewed', () => {
+  const held = watchHeldJobs(1_000);
+  onTestFinished(() => held.stop());
+  const abort = new AbortController();
+  held.hold('r.0.0', { runId: 'r', enqueuedAt: 0 } as Envelope, abort, Date.now() - 990);
+  for (const until = performance.now() + 20; performance.now() < until;); // stopped: no timer is heard
+  held.renewed(['r.0.0']);
+  expect(abort.signal.reason).toMatchObject({ kind: 'lock-lost' });
+});

@@ -59,6 +59,7 @@ export class Runs {
       removeOnFail: { count: 0 },
     });
     this.#bull.on('locksRenewed', ({ jobIds }) => {
+      this.#leaveLapsed(); // a process that was stopped for long may read only now that they were renewed before
       const lockedUntil = performance.now() + config.lockMs;
       for (const runId of jobIds) Object.assign(this.#holds.get(runId) ?? {}, { lockedUntil });
       this.lookAgain();

@@ -47,10 +47,11 @@ export function watchHeldJobs(lockMs: number): HeldJobs {
 
   const cancel = (key: string): void => held.get(key)?.abort.abort(new Cancelled());
   const lose = (key: string): void => held.get(key)?.abort.abort(new Interruption('lock-lost'));
-  const timer = setInterval(() => {
+  const loseLapsed = (): void => {
     const now = performance.now();
     for (const [key, { lockedUntil }] of held) if (lockedUntil < now) lose(key);
-  }, lockMs / 4);
+  };
+  const timer = setInterval(loseLapsed, lockMs / 4);
   timer.unref();
 
   return {
@@ -73,6 +74,7 @@ export function watchHeldJobs(lockMs: number): HeldJobs {
     cancel: (keys) => keys.forEach(cancel),
     calls: (keys = [...held.keys()]) => keys.flatMap((key) => held.get(key)?.envelope ?? []),
     renewed(keys) {
+      loseLapsed(); // a process that was stopped for long may read only now that they were renewed before
       const lockedUntil = performance.now() + lockMs;
       for (const key of keys) {
         const job = held.get(key);
