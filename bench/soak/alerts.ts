@@ -30,7 +30,7 @@ const ofJaeger = (expression: string): boolean => expression.includes('traces_sp
 export async function soakAlerts(redisUrl: string): Promise<boolean> {
   const prometheus = await startPrometheus();
   const fleet = await startAlertFleet(redisUrl, prometheus);
-  const redis = await openRedis({ url: redisUrl, name: 'soak', log: createLogger({ name: 'soak', level: 'fatal' }) });
+  const redis = await openRedis({ url: redisUrl, name: 'soak', log: createLogger({ name: 'soak', level: 'silent' }) });
   try {
     const stop = new AbortController().signal;
     const log = (line: string) => console.error(line);

@@ -29,7 +29,7 @@ export async function startSoakFleet(redisUrl: string, prefix: string): Promise<
   const start = async (script: string) =>
     (await startProcesses(1, { script: new URL(script, import.meta.url), args: [], env }))[0];
   const processes = await Promise.all(scripts.map(start));
-  const log = createLogger({ name: 'soak', level: 'fatal' });
+  const log = createLogger({ name: 'soak', level: 'silent' });
   const dispatcher = await createDispatcher({ redisUrl, prefix, log, maxRuns: 0, unservedMs: 60_000 });
   await dispatcher.waitForTools(tools);
   return {

@@ -85,7 +85,7 @@ export async function startAlertFleet(redisUrl: string, prometheus: Prometheus):
   };
   await Promise.all([fleet.start('worker'), fleet.start('worker'), fleet.start('dispatcher')]);
   const { limits } = createMixture(100);
-  const log = createLogger({ name: 'soak', level: 'fatal' });
+  const log = createLogger({ name: 'soak', level: 'silent' });
   const dispatcher = await createDispatcher({ redisUrl, prefix, log, limits, maxRuns: 0, unservedMs: 15_000 });
   await dispatcher.waitForTools(['calculate', 'failing', 'slow', 'computing']);
   return {

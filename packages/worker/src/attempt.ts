@@ -43,6 +43,8 @@ export interface Attempt {
   readonly said: Said | undefined;
   /** aborts with what ends the attempt from outside: an `Interruption` */
   readonly abort: AbortController;
+  /** Aborts it where its lock is over. To be asked before what must not happen then, as no timer may have been heard. */
+  readonly checkLock: () => void;
 }
 
 /** Keeps a worker from asking services that fail: a circuit for each tool whose policy wants one. */

@@ -19,6 +19,7 @@ export async function bounded(
   worker: WorkerContext,
   run: (ctx: ToolContext) => unknown,
 ): Promise<unknown> {
+  attempt.checkLock();
   if (attempt.abort.signal.aborted) throw reasonOf(attempt.abort.signal, manifest.policy.effects);
   const leftMs = attempt.envelope.deadlineAt - worker.clock.now();
   const { timeoutMs, effects } = manifest.policy;

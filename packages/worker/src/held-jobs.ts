@@ -8,6 +8,8 @@ export interface HeldJobs {
   /** `fetchedAt`, on the clock of this process: a job that it fetched before it was stopped for long is lost already. */
   hold(key: string, envelope: Envelope, abort: AbortController, fetchedAt: number): void;
   release(key: string): void;
+  /** Loses the job now where its lock is over. */
+  check(key: string): void;
   /** Ends the calls of a run that were enqueued until then as cancelled, also those that come to be held a moment later. */
   cancelRun(runId: string, until: number): void;
   /** Ends these calls as cancelled. */
@@ -47,10 +49,11 @@ export function watchHeldJobs(lockMs: number): HeldJobs {
 
   const cancel = (key: string): void => held.get(key)?.abort.abort(new Cancelled());
   const lose = (key: string): void => held.get(key)?.abort.abort(new Interruption('lock-lost'));
-  const loseLapsed = (): void => {
-    const now = performance.now();
-    for (const [key, { lockedUntil }] of held) if (lockedUntil < now) lose(key);
+  const check = (key: string): void => {
+    const job = held.get(key);
+    if (job && job.lockedUntil < performance.now()) lose(key);
   };
+  const loseLapsed = (): void => [...held.keys()].forEach(check);
   const timer = setInterval(loseLapsed, lockMs / 4);
   timer.unref();
 
@@ -67,6 +70,7 @@ export function watchHeldJobs(lockMs: number): HeldJobs {
       for (const resolve of onIdle) resolve();
       onIdle = [];
     },
+    check,
     cancelRun(runId, until) {
       cancelledRuns.add(runId, until);
       for (const [key, { envelope }] of held) if (envelope.runId === runId && cancelledRuns.has(envelope)) cancel(key);

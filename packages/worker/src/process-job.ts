@@ -33,7 +33,8 @@ export async function processJob(
   const abort = new AbortController();
   held.hold(key, parsed.envelope, abort, job.processedOn ?? Date.now());
   try {
-    const attempt = attemptOf(job, parsed.envelope, { token, pool, abort }, worker);
+    const checkLock = () => held.check(key);
+    const attempt = attemptOf(job, parsed.envelope, { token, pool, abort, checkLock }, worker);
     const concluding = await inProcessSpan(pickUpOf(job, attempt, worker), async (describe) => {
       const verdict = await measuredPickUp(job.queueName, attempt, worker, () => runCall(attempt, worker));
       describe(endOf(verdict));
@@ -62,18 +63,16 @@ function leaveBehind(error: unknown, job: Job, envelope: Envelope, { log }: Work
 function attemptOf(
   job: Job,
   envelope: Envelope,
-  { token, pool, abort }: Pick<Attempt, 'token' | 'pool' | 'abort'>,
+  own: Pick<Attempt, 'token' | 'pool' | 'abort' | 'checkLock'>,
   { clock, served }: WorkerContext,
 ): Attempt {
   const { stalledCounter: lost, progress } = job;
   return {
+    ...own,
     envelope,
-    pool,
-    token,
     lost,
     firstPickUp: job.attemptsStarted <= 1,
-    admission: admissionCall(envelope, pool),
-    abort,
+    admission: admissionCall(envelope, own.pool),
     ...resume({ now: clock.now(), progress, lost, servedSince: served.since }, envelope),
   };
 }
