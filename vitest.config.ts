@@ -4,9 +4,10 @@ import { defineConfig } from 'vitest/config';
 import { ClosingLineReporter } from './test/support/closing-line-reporter.ts';
 
 /** A tracer that is registered stays for as long as the process lives. */
-const traced = [
+export const traced = [
   'test/shared/{log,telemetry*}.test.ts',
-  'test/flow/{trace*,dead-letters}.test.ts',
+  'test/dispatcher/hold-span.test.ts',
+  'test/flow/{trace*,dead-letters,logs}.test.ts',
   'test/redis/marked-add.test.ts',
 ];
 
