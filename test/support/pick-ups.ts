@@ -1,21 +1,24 @@
-import { QueueEvents } from 'bullmq';
 import { expect, onTestFinished } from 'vitest';
+import { monitor } from './redis-monitor.ts';
 import type { Callyard } from './setup.ts';
 
-/** Counts by BullMQ's own events how often workers of these pools pick up each call. */
-export async function watchPickUps(yard: Callyard, pools: readonly string[]) {
+const told = /"event" "(active|completed)" "jobId" "([^"]+)"/;
+
+/**
+ * Counts by BullMQ's own events how often workers of these pools pick up each call: as they are written, since BullMQ keeps
+ * the last thousand only, and a reader that is busy misses some.
+ */
+export async function watchPickUps({ redisUrl, names }: Callyard, pools: readonly string[]) {
   const counts = new Map<string, number>();
   const ended = new Set<string>();
-  for (const pool of pools) {
-    const events = new QueueEvents(yard.names.queue(pool), {
-      prefix: yard.names.bullPrefix,
-      connection: { url: yard.redisUrl },
-    });
-    onTestFinished(() => events.close());
-    events.on('active', ({ jobId }) => counts.set(jobId, (counts.get(jobId) ?? 0) + 1));
-    events.on('completed', ({ jobId }) => ended.add(jobId));
-    await events.waitUntilReady();
-  }
+  const streams = pools.map((pool) => `"XADD" "${names.bullPrefix}:${names.queue(pool)}:events"`);
+  const stop = await monitor(redisUrl, (line) => {
+    if (!streams.some((stream) => line.includes(stream))) return;
+    const [, event, key = ''] = told.exec(line) ?? [];
+    if (event === 'completed') ended.add(key);
+    if (event === 'active') counts.set(key, (counts.get(key) ?? 0) + 1);
+  });
+  onTestFinished(stop);
   return {
     /** The number of pick-ups of each of these calls, once BullMQ has told of the end of all of them. */
     async of(keys: readonly string[]): Promise<number[]> {
