@@ -77,7 +77,9 @@ describe('a call that its dispatcher ended', () => {
     expect(outcome).toMatchObject({ settledBy: 'dispatcher', attempts: 1 });
     const text = await page(dispatcher, outcome?.key ?? '');
     expect(text).toMatch(
-      new RegExp(`for a worker to take it\nlast picked up by ${worker.id}\nfailed, deadline_exceeded: [^\n]+\ntook 5`),
+      new RegExp(
+        `for a worker to take it\nlast picked up by ${worker.id}\nfailed, deadline_exceeded: [^\n]+\ntook (49|5)\\d`,
+      ),
     );
     expect((await timesOf(dispatcher, outcome?.key ?? '')).restMs).toBeGreaterThan(100);
     slow.open();
@@ -141,20 +143,25 @@ describe('a call that runs', () => {
   });
 });
 
+/** A call that waits in its lane, behind another that runs. */
+async function waitingInLane() {
+  const yard = await setup();
+  const slow = gated(rateOfOne);
+  const { pool } = await yard.worker([slow.tool]);
+  const dispatcher = await yard.dispatcher();
+  const { stop } = executing(dispatcher, 'gated', 'gated');
+  const [, key = ''] = await enqueued(yard, 2);
+  await expect.poll(() => page(dispatcher, key)).toContain('waits in its lane');
+  return { yard, dispatcher, slow, stop, key, pool };
+}
+
 describe('a job that cannot be read', () => {
   it.each([
     ['{"v":2,"key":"x"}', 'its envelope has version 2, which is newer'],
     ['no JSON', 'envelope: must be object'],
     ['{"v":1}', 'envelope: must have required properties'],
   ])('is told as what it is: %s', async (data, why) => {
-    const yard = await setup();
-    const slow = gated(rateOfOne);
-    await yard.worker([slow.tool]);
-    const dispatcher = await yard.dispatcher();
-    const { stop } = executing(dispatcher, 'gated', 'gated');
-    const [, key = ''] = await enqueued(yard, 2);
-    await expect.poll(() => page(dispatcher, key)).toContain('waits in its lane');
-    const [pool = ''] = await yard.redis.zrange(yard.names.pools, '0', '-1');
+    const { yard, dispatcher, slow, stop, key, pool } = await waitingInLane();
     const before = await yard.redis.hget(yard.names.job(pool, key), 'data');
     await yard.redis.hset(yard.names.job(pool, key), 'data', data);
     const text = await page(dispatcher, key);
@@ -165,14 +172,7 @@ describe('a job that cannot be read', () => {
   });
 
   it('keeps nobody from ending its call', async () => {
-    const yard = await setup();
-    const slow = gated(rateOfOne);
-    await yard.worker([slow.tool]);
-    const dispatcher = await yard.dispatcher();
-    const { stop } = executing(dispatcher, 'gated', 'gated');
-    const [, key = ''] = await enqueued(yard, 2);
-    await expect.poll(() => page(dispatcher, key)).toContain('waits in its lane');
-    const [pool = ''] = await yard.redis.zrange(yard.names.pools, '0', '-1');
+    const { yard, slow, stop, key, pool } = await waitingInLane();
     await yard.redis.hset(yard.names.job(pool, key), { data: 'no JSON', progress: 'none either' });
     expect((await stop())[1]).toMatchObject({ status: 'cancelled', waits: [] });
     slow.open();

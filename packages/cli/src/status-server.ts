@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { WorkerConfig } from '@callyard/shared/config';
+import { inTime } from '@callyard/shared/in-time';
 import type { Logger } from 'pino';
 
 type Answer = (request: IncomingMessage, response: ServerResponse) => unknown;
@@ -77,14 +78,10 @@ const answersOf = ({ show, isReady }: Pick<StatusOptions, 'show' | 'isReady'>): 
 
 /** Redis's own words may name its address, which is nobody's business here. */
 async function notReady(isReady: () => Promise<boolean>): Promise<string | undefined> {
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(late.reject, maxProbeMs);
   try {
-    return (await Promise.race([isReady(), late.promise])) ? undefined : 'not in the catalog';
+    return (await inTime(maxProbeMs, isReady())) ? undefined : 'not in the catalog';
   } catch {
     return 'Redis does not answer';
-  } finally {
-    clearTimeout(timer);
   }
 }
 

@@ -1,3 +1,4 @@
+import { maxConversationId } from '@callyard/shared/call';
 import { toPrincipal, type PrincipalInput } from '@callyard/shared/principal';
 import { callerContext, type CallerTrace } from '@callyard/shared/telemetry';
 import { carried } from '@callyard/shared/telemetry-context';
@@ -21,9 +22,6 @@ export interface CallerOptions extends OfferOptions, CallerTrace {
   /** `sequential` runs one call at a time, in order; `sequential-until-failure` stops at the first that fails */
   mode?: LoopOptions['mode'];
 }
-
-/** What an envelope takes. */
-const maxConversationId = 256;
 
 /** @throws TypeError where no call of the conversation could be sent */
 export function checkConversationId(id: string | undefined): void {

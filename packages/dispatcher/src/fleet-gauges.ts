@@ -1,4 +1,5 @@
 import type { Fleet, FleetPool, FleetReader } from '@callyard/shared/fleet';
+import { inTime } from '@callyard/shared/in-time';
 import type { GaugeName } from '@callyard/shared/metric-names';
 import { watch, type Reading } from '@callyard/shared/metrics';
 import type { Logger } from 'pino';
@@ -77,17 +78,8 @@ function oncePerCollection(fleet: FleetReader, log: Logger): () => Promise<Fleet
   };
   const read = (): Promise<Fleet | undefined> => {
     isReading = true;
-    const late = Promise.withResolvers<undefined>();
-    const timer = setTimeout(() => late.resolve(unread(new Error(`no answer within ${lateMs} ms`))), lateMs);
-    timer.unref();
-    const reading = fleet
-      .read(maxAgeMs)
-      .catch(unread)
-      .finally(() => {
-        clearTimeout(timer);
-        isReading = false;
-      });
-    return Promise.race([reading, late.promise]);
+    const reading = fleet.read(maxAgeMs).finally(() => (isReading = false));
+    return inTime(lateMs, reading).catch(unread);
   };
   return () => {
     if (told && (isReading || performance.now() - readAt < collectionMs)) return told;

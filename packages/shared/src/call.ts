@@ -37,6 +37,9 @@ export const runIdOf = (key: string): string => key.slice(0, key.lastIndexOf('.'
 /** Run ids and caller's keys: what BullMQ, Redis keys and file names all take. */
 export const runIdPattern = /^(?!\d+$)[A-Za-z0-9_-]{1,128}$/;
 
+/** Longest id of a conversation, in characters. */
+export const maxConversationId = 256;
+
 const Text = (maxLength: number) => Type.String({ maxLength });
 const Time = Type.Integer({ minimum: 0, description: 'milliseconds since 1970 on the clock of Redis' });
 
@@ -63,7 +66,7 @@ export const Envelope = Type.Object({
   runId: Text(128),
   turn: Type.Integer({ minimum: 0 }),
   index: Type.Integer({ minimum: 0 }),
-  conversationId: Type.Optional(Text(256)),
+  conversationId: Type.Optional(Text(maxConversationId)),
   owner: Text(256),
   principal: Principal,
   call: Type.Object({

@@ -1,4 +1,5 @@
 import { isNotConnectionError, Worker as BullWorker, type Processor, type WorkerOptions } from 'bullmq';
+import { doneWithin } from './in-time.ts';
 
 /**
  * Seconds. A worker that is frozen, or loses its connection, while it blocks swallows the wake-up of a job; whoever looks
@@ -39,9 +40,6 @@ export class JobWorker extends BullWorker {
    * never says that it ended (redis/ioredis#2169), and BullMQ waits for it. Not forced, what is being fetched is taken up.
    */
   async closeWithin(ms: number, force = false): Promise<void> {
-    const late = Promise.withResolvers<void>();
-    const timer = setTimeout(late.resolve, ms);
-    await Promise.race([this.close(force), late.promise]);
-    clearTimeout(timer);
+    await doneWithin(ms, this.close(force));
   }
 }

@@ -8,7 +8,7 @@ import {
   PeriodicExportingMetricReader,
 } from '@opentelemetry/sdk-metrics';
 import { watchRuntime } from './runtime-metrics.ts';
-import { inTime, resourceOf, timeoutOf, type SendOptions, type Telemetry } from './telemetry-process.ts';
+import { ended, resourceOf, timeoutOf, type SendOptions, type Telemetry } from './telemetry-process.ts';
 
 export interface MetricsOptions extends SendOptions {
   /** unless the environment names the service (`OTEL_SERVICE_NAME`) */
@@ -43,7 +43,7 @@ export async function startMetrics({ serviceName, endpoint = '', ...send }: Metr
   const stopWatching = watchRuntime();
   return {
     show: (request, response) => shown.getMetricsRequestHandler(request, response),
-    shutdown: () => inTime(provider.shutdown(), send).finally(stopWatching),
+    shutdown: () => ended(provider.shutdown(), send).finally(stopWatching),
   };
 }
 

@@ -1,4 +1,5 @@
 import { metrics, type Counter, type Histogram, type MeterProvider } from '@opentelemetry/api';
+import { inTime } from './in-time.ts';
 import {
   metricTable,
   type CounterName,
@@ -22,7 +23,10 @@ export function measure<N extends HistogramName>(name: N, value: number, labels:
   (histogram as Histogram).record(value, given(labels));
 }
 
-/** A scrape of Prometheus ends after 10 s; what is slow is to leave it most of that. */
+/**
+ * A scrape of Prometheus ends after 10 s, and a gauge that is slow is to leave it most of that: it is left out, and the rest
+ * seen with Redis out of reach.
+ */
 const maxReadMs = 1_000;
 
 /** A label without a value is none: OTLP would send it as an empty one. */
@@ -42,21 +46,10 @@ export type Reading<N extends GaugeName> = readonly { value: number; labels: Lab
 export function watch<N extends GaugeName>(name: N, read: () => Reading<N> | Promise<Reading<N>>): () => void {
   const gauge = metrics.getMeterProvider().getMeter('callyard').createObservableGauge(name, about(name));
   const observe: Parameters<typeof gauge.addCallback>[0] = async (result) => {
-    for (const { value, labels } of await inTime(read())) result.observe(value, given(labels));
+    for (const { value, labels } of await inTime(maxReadMs, read())) result.observe(value, given(labels));
   };
   gauge.addCallback(observe);
   return () => gauge.removeCallback(observe);
-}
-
-/** What is not read in time is left out: with Redis out of reach the rest is to be seen all the same. */
-async function inTime<T>(reading: T | Promise<T>): Promise<T> {
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => late.reject(new Error('not read in time')), maxReadMs);
-  try {
-    return await Promise.race([reading, late.promise]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 /** Instruments of the provider that is registered, which comes later than this module. */

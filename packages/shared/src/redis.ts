@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { Redis, type ChainableCommander } from 'ioredis';
 import type { Logger } from 'pino';
+import { inTime } from './in-time.ts';
 
 export type { Redis };
 
@@ -90,7 +91,7 @@ export async function openRedis(options: ConnectOptions & { firstTryMs?: number 
   const redis = connectRedis(options);
   const { firstTryMs = 5_000 } = options;
   try {
-    const info = await withTimeout(firstTryMs, connectAndAsk(redis));
+    const info = await inTime(firstTryMs, connectAndAsk(redis));
     refuseUnfit(info, options.url);
     return redis;
   } catch (error) {
@@ -122,18 +123,6 @@ function refuseUnfit(info: string, url: string): void {
     `Redis at ${hideCredentials(url)} evicts (maxmemory-policy ${policy}), so calls and outcomes could vanish. ` +
       'Set maxmemory-policy to noeviction.',
   );
-}
-
-async function withTimeout<T>(ms: number, work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 const reasonOf = (error: unknown): string => {

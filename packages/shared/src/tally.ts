@@ -1,8 +1,8 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Outcome, Status, Wait } from './call.ts';
 import type { Clock } from './clock.ts';
 import type { FailureCode } from './failure.ts';
+import { doneWithin } from './in-time.ts';
 import type { Names } from './names.ts';
 import type { Redis } from './redis.ts';
 
@@ -86,7 +86,7 @@ export function startTally({ redis, names, clock, everyMs, isKnown, log }: Tally
       clearInterval(timer);
       if (redis.status !== 'ready') return; // it would be waited for
       const written = Promise.resolve(flushing).then(flushOnce);
-      await Promise.race([written, delay(maxStopMs, undefined, { ref: false })]);
+      await doneWithin(maxStopMs, written);
     },
   };
 }

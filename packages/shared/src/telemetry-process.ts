@@ -7,6 +7,7 @@ import {
   serviceInstanceIdDetector,
   type Resource,
 } from '@opentelemetry/resources';
+import { doneWithin } from './in-time.ts';
 
 /* What traces and metrics of a process have in common. */
 
@@ -39,11 +40,9 @@ export function resourceOf(serviceName: string): Resource {
 }
 
 /** Waits for an orderly end, but not for long. */
-export async function inTime(work: Promise<void>, { maxSendMs = 5_000 }: SendOptions = {}): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, maxSendMs);
-  });
-  await Promise.race([work.catch(() => {}), late]);
-  clearTimeout(timer);
+export async function ended(work: Promise<void>, { maxSendMs = 5_000 }: SendOptions = {}): Promise<void> {
+  await doneWithin(
+    maxSendMs,
+    work.catch(() => {}),
+  );
 }

@@ -3,7 +3,7 @@ import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
 import { NodeSDK } from '@opentelemetry/sdk-node';
 import { BatchSpanProcessor, RandomIdGenerator } from '@opentelemetry/sdk-trace';
 import { isSet } from './config.ts';
-import { inTime, resourceOf, timeoutOf, type SendOptions, type Telemetry } from './telemetry-process.ts';
+import { ended, resourceOf, timeoutOf, type SendOptions, type Telemetry } from './telemetry-process.ts';
 import { maxText, plannedSpanId, plannedTraceId } from './telemetry-span.ts';
 
 export interface TelemetryOptions extends SendOptions {
@@ -48,5 +48,5 @@ export function startTelemetry({ serviceName, endpoint, ...send }: TelemetryOpti
     logRecordProcessors: [],
   });
   sdk.start();
-  return { shutdown: () => inTime(sdk.shutdown(), send) };
+  return { shutdown: () => ended(sdk.shutdown(), send) };
 }

@@ -5,6 +5,7 @@ import { joinCatalog, poolOf, servedSince, type Membership, type WorkerEntry } f
 import { startClock } from '@callyard/shared/clock';
 import { configDefaults, type WorkerConfig } from '@callyard/shared/config';
 import { deadLetterTtlMs } from '@callyard/shared/dead-jobs';
+import { doneWithin } from '@callyard/shared/in-time';
 import { JobWorker } from '@callyard/shared/job-worker';
 import { createLogger } from '@callyard/shared/log';
 import { createNames } from '@callyard/shared/names';
@@ -134,7 +135,7 @@ async function shutDown({
 }: RunningWorker): Promise<void> {
   const { log, clock } = context;
   log.info({ event: 'worker.stopping', calls: held.count }, 'no more calls are taken');
-  await within(maxGoodbyeMs, sayGoodbye(membership, pump, log));
+  await doneWithin(maxGoodbyeMs, sayGoodbye(membership, pump, log));
   held.close();
   await bull.pause(true);
   await letJobsEnd(held, config);
@@ -204,19 +205,7 @@ function fetchJobs(
 
 /** Running calls get their grace, then are aborted, which hands them back; stuck ones are left behind. */
 async function letJobsEnd(held: HeldJobs, { shutdownGraceMs, stuckAfterMs }: WorkerConfig): Promise<void> {
-  if (await within(shutdownGraceMs, held.idle())) return;
+  if (await doneWithin(shutdownGraceMs, held.idle())) return;
   held.abortAll(new Interruption('shutdown'));
-  await within(stuckAfterMs + 1_000, held.idle());
-}
-
-async function within(ms: number, work: Promise<void>): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<false>((resolve) => {
-    timer = setTimeout(() => resolve(false), ms);
-  });
-  try {
-    return await Promise.race([work.then(() => true), late]);
-  } finally {
-    clearTimeout(timer);
-  }
+  await doneWithin(stuckAfterMs + 1_000, held.idle());
 }
