@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { describe, expect, inject, it, onTestFinished } from 'vitest';
 import { defineTool, Type, type ToolContext } from '@callyard/worker';
+import { monitor } from '../support/redis-monitor.ts';
 import { redisProxy } from '../support/redis-proxy.ts';
 import { modelSaying, principal, says, setup, signal, toolCall, type Callyard } from '../support/setup.ts';
 
@@ -67,11 +68,11 @@ describe('a worker', () => {
     await expect.poll(() => yard.redis.zcard(`${queue}:delayed`)).toBe(1);
 
     const timeouts: number[] = [];
-    const monitor = await yard.redis.monitor();
-    onTestFinished(() => monitor.disconnect());
-    monitor.on('monitor', (_time, [command, key, timeout]: string[]) => {
-      if (command?.toLowerCase() === 'bzpopmin' && key === `${queue}:marker`) timeouts.push(Number(timeout));
+    const stop = await monitor(yard.redisUrl, (line) => {
+      const [fetch, timeout] = line.split(`"${queue}:marker" `);
+      if (fetch?.toLowerCase().endsWith('"bzpopmin" ')) timeouts.push(Number(timeout?.replaceAll('"', '')));
     });
+    onTestFinished(stop);
     await expect.poll(() => timeouts.length).toBeGreaterThan(1);
     expect(Math.max(...timeouts)).toBeLessThanOrEqual(1);
     leave.abort();

@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
+import { waitedFor } from '../support/outcome.ts';
 import { play } from '../support/played-model.ts';
 import { principal, proposes, says, setup, toolCall } from '../support/setup.ts';
 import { watchStarts } from '../support/starts.ts';
@@ -110,7 +111,7 @@ describe('worker processes', () => {
     expect(outcomes.map(({ status, attempts, lost, worker }) => [status, attempts, lost, worker])).toEqual(
       Array.from({ length: 3 }, () => ['completed', 1, 0, staying?.id]),
     );
-    expect(outcomes[0]?.waits.map(({ reason }) => reason)).toEqual(['queue', 'shutdown']);
+    expect(waitedFor(outcomes[0])).toEqual(['shutdown']);
   });
 
   it('with a blocked event loop lose the call, which ends as lost past its maxLost', async () => {

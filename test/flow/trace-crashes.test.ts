@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { scriptedModel } from '@callyard/dispatcher';
 import { all, atOnce } from '../support/dead.ts';
+import { waitedFor } from '../support/outcome.ts';
 import { asksOf, playedModel } from '../support/played-model.ts';
 import { principal, proposes, says, toolCall } from '../support/setup.ts';
 import { watchStarts } from '../support/starts.ts';
@@ -264,7 +265,7 @@ describe('the trace of a call that nobody serves', () => {
       '    chat played',
     ]);
     expect(waitIn(spans, 'no_worker')?.['callyard.wait.ms']).toBeGreaterThan(500);
-    expect(outcomes[0]?.waits).toMatchObject([{ reason: 'no_worker' }, { reason: 'queue' }]);
+    expect(waitedFor(outcomes[0])).toEqual(['no_worker']);
   });
 
   it('says so where it is sent, too, if it could not be enqueued', async () => {
@@ -281,7 +282,7 @@ describe('the trace of a call that nobody serves', () => {
     await ended(worker);
     await startWorkers(1);
     const { traceId, outcomes } = await running;
-    expect(outcomes[0]?.waits).toMatchObject([{ reason: 'no_worker' }, { reason: 'queue' }]);
+    expect(waitedFor(outcomes[0])).toEqual(['no_worker']);
     const spans = await expectTree({ stop }, traceId ?? '', [
       'invoke_agent callyard completed',
       '  chat scripted',

@@ -14,3 +14,7 @@ export const plainOutcome = (key: string, own: Partial<Outcome> = {}): Outcome =
   waits: [],
   ...own,
 });
+
+/** What a call waited for, other than for a slot: that it does for a moment wherever a worker has just come. */
+export const waitedFor = (outcome: Outcome | undefined): string[] =>
+  (outcome?.waits ?? []).map(({ reason }) => reason).filter((reason) => reason !== 'queue' && reason !== 'share');
