@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { readDecision } from '../../packages/cli/src/chat/approvals.ts';
 import { payments } from '../support/approvals.ts';
+import { listedForLong } from '../support/callyard-command.ts';
 import { apiKey, done, endpoint, sendError, sendStream } from '../support/chat-endpoint.ts';
 import { chatProcess } from '../support/chat-process.ts';
 import { dispatcherProcess } from '../support/dispatcher-process.ts';
@@ -71,7 +72,7 @@ describe('callyard chat, from a pipe', () => {
 
   it('shows the calls of a run as they end', async () => {
     const yard = await setup();
-    await yard.worker([act]);
+    await yard.worker([act], listedForLong);
     const { settings } = await modelEndpoint((messages) =>
       sinceAsked(messages).length === 0
         ? proposes(toolCall('act', { mode: 'ok' }), toolCall('act', { mode: 'throw' }))
@@ -117,7 +118,7 @@ describe('callyard chat, from a pipe', () => {
   it('takes the answer to a question from the next line', async () => {
     const yard = await setup();
     const { pay, paid } = payments();
-    await yard.worker([pay]);
+    await yard.worker([pay], listedForLong);
     const { settings } = await paying();
     const chat = chatProcess(yard, { settings });
     chat.type('5\nhm\ny, it is fine\n7\nno: too much\n');
@@ -134,7 +135,7 @@ describe('callyard chat, from a pipe', () => {
   it('denies what nobody is there to approve', async () => {
     const yard = await setup();
     const { pay, paid } = payments();
-    await yard.worker([pay]);
+    await yard.worker([pay], listedForLong);
     const { settings } = await paying();
     const chat = chatProcess(yard, { settings });
     chat.type('5\n');
@@ -240,7 +241,7 @@ describe.skipIf(!hasScript)('callyard chat, on a terminal', () => {
   it('does not take what was typed before a question for its answer', async () => {
     const yard = await setup();
     const { pay, paid } = payments();
-    await yard.worker([pay]);
+    await yard.worker([pay], listedForLong);
     const { settings } = await paying();
     const chat = chatProcess(yard, { settings, pty: true });
     await chat.until('> ');

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { LLMock } from '@copilotkit/aimock';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { callyard } from '../support/callyard-command.ts';
+import { callyard, listedForLong } from '../support/callyard-command.ts';
 import { principal, setup, toolCall } from '../support/setup.ts';
 import { folderWith } from '../support/temporary-folder.ts';
 import { climate } from '../support/weather.ts';
@@ -40,7 +40,8 @@ describe('callyard', () => {
 
   it('forgets no kept result where that cannot be audited', async () => {
     const yard = await setup();
-    await yard.worker([climate(() => 'mild', { policy: { effects: 'none', cache: { ttlMs: 60_000 } } })]);
+    const mild = climate(() => 'mild', { policy: { effects: 'none', cache: { ttlMs: 60_000 } } });
+    await yard.worker([mild], listedForLong);
     const dispatcher = await yard.dispatcher();
     await dispatcher.waitForTools(['climate']);
     await dispatcher.execute([toolCall('climate', { city: 'Oslo' })], { principal });

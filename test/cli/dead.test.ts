@@ -5,6 +5,7 @@ import type { DeadLetter } from '@callyard/dispatcher';
 import { environmentWith } from '@callyard/shared/config';
 import { duration, rate, selectionFrom } from '../../packages/cli/src/dead-options.ts';
 import { brittle, letDie } from '../support/dead.ts';
+import { listedForLong } from '../support/callyard-command.ts';
 import { setup, type Callyard } from '../support/setup.ts';
 
 const main = fileURLToPath(new URL('../../packages/cli/src/main.ts', import.meta.url));
@@ -30,7 +31,7 @@ function dead(yard: Callyard, ...args: string[]): Promise<Ran> & { child: ChildP
 async function yardWithLetters(count: number, policy: Parameters<typeof brittle>[0] = {}, args: object = {}) {
   const yard = await setup();
   const tool = brittle(policy);
-  await yard.worker([tool.tool]);
+  await yard.worker([tool.tool], listedForLong);
   const dispatcher = await yard.dispatcher();
   const keys = (await letDie(yard, dispatcher, count, { args })).map(({ key }) => key);
   return { yard, keys, ...tool };
@@ -102,8 +103,8 @@ describe('callyard dead', () => {
   it('retries each letter once, also when operators are killed in the middle and two go on at once', async () => {
     const { yard, keys, ran, mend } = await yardWithLetters(60);
     mend();
-    for (const stopAt of [70, 80]) {
-      const operator = dead(yard, 'retry', '--all', '--rate', '100/s');
+    for (const stopAt of [62, 64]) {
+      const operator = dead(yard, 'retry', '--all', '--rate', '10/s'); // all of them take 6 s
       await expect.poll(() => ran.length, { timeout: 20_000, interval: 5 }).toBeGreaterThanOrEqual(stopAt);
       operator.child.kill('SIGKILL');
       await operator;

@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { environmentWith } from '@callyard/shared/config';
-import { callyard } from '../support/callyard-command.ts';
+import { callyard, listedForLong } from '../support/callyard-command.ts';
 import { dispatcherProcess } from '../support/dispatcher-process.ts';
 import { modelEndpoint, sinceAsked } from '../support/model-endpoint.ts';
-import { principal, proposes, says, setup, toolCall } from '../support/setup.ts';
+import { principal, proposes, says, setup, signal, toolCall } from '../support/setup.ts';
 import { folderWith } from '../support/temporary-folder.ts';
 import { act } from '../support/tools.ts';
 import { ended } from '../support/worker-process.ts';
@@ -32,16 +32,21 @@ export const owl = { ...parrot, name: 'owl' };
 describe('callyard dispatcher', () => {
   it('drives durable runs with the model of its environment', async () => {
     const yard = await setup();
-    await yard.worker([act]);
-    const { settings } = await modelEndpoint((all) =>
-      sinceAsked(all).length === 0 ? proposes(toolCall('act', { mode: 'ok', text: 'hey' })) : says('It is done.'),
-    );
+    await yard.worker([act], listedForLong);
+    const seen = signal();
+    const { settings } = await modelEndpoint(async (all) => {
+      await seen.promise;
+      return sinceAsked(all).length === 0
+        ? proposes(toolCall('act', { mode: 'ok', text: 'hey' }))
+        : says('It is done.');
+    });
     const { id } = await dispatcherProcess(yard, settings);
     const client = await yard.dispatcher();
     const { runId } = await client.submit({ messages, principal, model: 'gpt-x', events: true });
-    const holders = new Set<string | undefined>();
     for await (const event of client.events(runId, { owner })) {
-      if (event.type === 'model.started') holders.add((await client.show(runId, { owner })).holder);
+      if (event.type !== 'model.started' || event.turn > 0) continue;
+      expect((await client.show(runId, { owner })).holder).toBe(id);
+      seen.resolve();
     }
     const run = await client.show(runId, { owner });
     expect(run).toMatchObject({
@@ -50,7 +55,6 @@ describe('callyard dispatcher', () => {
       turns: 2,
       outcomes: [{ value: { text: 'hey' } }],
     });
-    expect(holders).toContain(id);
   });
 
   it('hands its runs over when it is told to stop, long before they count as lost, and exits with 0', async () => {

@@ -1,12 +1,14 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createControl } from '@callyard/shared/control';
 import { drainWorker } from '@callyard/shared/drain';
 import { createFleetReader } from '@callyard/shared/fleet';
 import { defineTool, Type } from '@callyard/worker';
-import { callyard } from '../support/callyard-command.ts';
+import { callyard, listedForLong } from '../support/callyard-command.ts';
 import { monitor } from '../support/redis-monitor.ts';
-import { principal, setup, toolCall } from '../support/setup.ts';
-import { ended, workerProcesses } from '../support/worker-process.ts';
+import { principal, setup, toolCall, type Callyard } from '../support/setup.ts';
+import { watchStarts } from '../support/starts.ts';
+import { gated } from '../support/why.ts';
+import { ended, steady, workerProcesses } from '../support/worker-process.ts';
 
 const nothing = defineTool({
   name: 'nothing',
@@ -16,33 +18,37 @@ const nothing = defineTool({
   handler: () => 0,
 });
 
-async function yardWithWorkers(settings: Record<string, string> = {}) {
-  const yard = await setup();
-  const [first, second] = await workerProcesses(yard, 2, { CALLYARD_CONCURRENCY: '2', ...settings });
-  if (!first || !second) throw new Error('two workers are needed');
-  const dispatcher = await yard.dispatcher();
-  await dispatcher.waitForTools(['nap']);
-  const fleet = createFleetReader(yard.redis, yard.names);
-  const active = async (id: string) => {
+/** Tells how many calls a worker holds. */
+function holding({ redis, names }: Callyard) {
+  const fleet = createFleetReader(redis, names);
+  return async (id: string) => {
     const { pools } = await fleet.read(0);
     return pools.flatMap(({ workers }) => workers).find((worker) => worker.id === id)?.active;
   };
-  const drain = (...args: string[]) => callyard(['drain', ...args], { CALLYARD_PREFIX: yard.prefix });
-  return { yard, first, second, dispatcher, active, drain };
+}
+
+const drain = ({ prefix }: Callyard, ...args: string[]) => callyard(['drain', ...args], { CALLYARD_PREFIX: prefix });
+
+async function yardWithWorkers() {
+  const yard = await setup();
+  const [first] = await workerProcesses(yard, 2, steady);
+  if (!first) throw new Error('no worker');
+  return { yard, first, active: holding(yard) };
 }
 
 describe('callyard drain', () => {
   it('a worker that is drained hands back what does not end in its grace, and exits with 0', async () => {
     const yard = await setup();
-    const [first] = await workerProcesses(yard, 1, { CALLYARD_CONCURRENCY: '2' });
+    const starts = await watchStarts(yard);
+    onTestFinished(starts.stop);
+    const [first] = await workerProcesses(yard, 1, { ...steady, CALLYARD_CONCURRENCY: '2' });
     if (!first) throw new Error('no worker');
     const dispatcher = await yard.dispatcher();
     await dispatcher.waitForTools(['long_nap_first']);
     const asked = dispatcher.execute([toolCall('long_nap_first'), toolCall('long_nap_first')], { principal });
-    const fleet = createFleetReader(yard.redis, yard.names);
-    await expect.poll(async () => (await fleet.read(0)).pools[0]?.active, { timeout: 5_000 }).toBe(2);
-    const [second] = await workerProcesses(yard, 1);
-    const { code, stdout } = await callyard(['drain', first.id, '--json'], { CALLYARD_PREFIX: yard.prefix });
+    await starts.reach(2);
+    const [second] = await workerProcesses(yard, 1, steady);
+    const { code, stdout } = await drain(yard, first.id.slice(0, -1), '--json');
     const calls = { handedBack: 2 };
     expect({ code, ...JSON.parse(stdout) }).toEqual({ code: 0, worker: first.id, isGone: true, calls });
     expect(await ended(first)).toBe(0);
@@ -53,16 +59,20 @@ describe('callyard drain', () => {
   });
 
   it('calls that end within the grace end where they run', async () => {
-    const { first, second, dispatcher, active, drain, yard } = await yardWithWorkers({
-      CALLYARD_SHUTDOWN_GRACE_MS: '20000',
-    });
-    const asked = dispatcher.execute(
-      [toolCall('nap', { ms: 3_000 }), toolCall('nap', { ms: 3_000 }), toolCall('nap', { ms: 3_000 })],
-      { principal },
-    );
+    const yard = await setup();
+    const { tool, open } = gated();
+    const options = { ...listedForLong, concurrency: 2, shutdownGraceMs: 20_000 };
+    const [first, second] = [await yard.worker([tool], options), await yard.worker([tool], options)];
+    const dispatcher = await yard.dispatcher();
+    const asked = dispatcher.execute([toolCall('gated'), toolCall('gated'), toolCall('gated')], { principal });
+    const active = holding(yard);
     await expect.poll(async () => ((await active(first.id)) ?? 0) + ((await active(second.id)) ?? 0)).toBe(3);
     const busy = (await active(first.id)) === 2 ? first : second;
-    const { code, stdout } = await drain(busy.id.slice(0, -1));
+    const drained = drain(yard, busy.id);
+    const told = () => yard.logged.filter(({ event }) => event === 'worker.drain');
+    await expect.poll(told, { timeout: 15_000 }).toHaveLength(1);
+    open();
+    const { code, stdout } = await drained;
     expect(stdout).toBe(
       `${busy.id} holds 2 calls; it is told to stop\n${busy.id} is gone. Of its calls: 2 completed.\n`,
     );
@@ -79,8 +89,8 @@ describe('callyard drain', () => {
       /^callyard: no live worker is called .*; did you mean /,
     ],
   ])('%s drains nobody', async (_, wanted, message) => {
-    const { first, active, drain } = await yardWithWorkers();
-    const { code, stderr } = await drain(wanted(first.id));
+    const { yard, first, active } = await yardWithWorkers();
+    const { code, stderr } = await drain(yard, wanted(first.id));
     expect(code).toBe(2);
     expect(stderr).toMatch(message);
     expect(await active(first.id)).toBe(0);
@@ -90,8 +100,8 @@ describe('callyard drain', () => {
     'an id that is not there, as of a variable that is not set (%j), drains nobody',
     async (wanted) => {
       const yard = await setup();
-      const worker = await yard.worker([nothing]);
-      const { code, stdout, stderr } = await callyard(['drain', wanted], { CALLYARD_PREFIX: yard.prefix });
+      const worker = await yard.worker([nothing], listedForLong);
+      const { code, stdout, stderr } = await drain(yard, wanted);
       expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
       expect(stderr).toMatch(/^callyard: which worker\?/);
       expect(await worker.isReady()).toBe(true);
@@ -101,7 +111,7 @@ describe('callyard drain', () => {
   it('a worker is told even where the time is over before it has been looked at', async () => {
     const yard = await setup();
     const { redis, names } = yard;
-    const worker = await yard.worker([nothing]);
+    const worker = await yard.worker([nothing], listedForLong);
     const { pools } = await createFleetReader(redis, names).read(0);
     const options = { redis, names, worker: { id: worker.id, pool: pools[0]?.pool ?? '' }, by: 'mia' };
     const control = createControl(redis, names);
@@ -126,8 +136,8 @@ describe('callyard drain', () => {
 
   it('who had a worker stop stands in its audit stream, once', async () => {
     const yard = await setup();
-    const worker = await yard.worker([nothing]);
-    const other = await yard.worker([nothing]);
+    const worker = await yard.worker([nothing], listedForLong);
+    const other = await yard.worker([nothing], listedForLong);
     const control = createControl(yard.redis, yard.names);
     await Promise.all([control.drain(worker.id, 'mia'), control.drain(worker.id, 'max')]);
     expect(await worker.stopped).toBe('closed');
@@ -148,9 +158,13 @@ describe('callyard drain', () => {
     const stop = await monitor(redisUrl, (line) => void (isAsked(line) && asked++));
     const control = { drain: () => Promise.resolve() };
     const worker = { id: 'mine', pool: 'p' };
+    vi.useFakeTimers({ toFake: ['performance'] });
+    onTestFinished(() => void vi.useRealTimers());
     const drained = drainWorker({ redis, names, control, worker, by: 'mia', timeoutMs: 900 });
     await expect.poll(() => asked).toBe(100);
     await take('mine', 'r.1.0');
+    await expect.poll(() => asked).toBe(101);
+    vi.advanceTimersByTime(900);
     expect(await drained).toEqual({ isGone: false, calls: { held: 6 } });
     stop();
     expect(asked).toBe(101);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { createProgram } from '../../packages/cli/src/program.ts';
-import { callyard } from '../support/callyard-command.ts';
+import { callyard, listedForLong } from '../support/callyard-command.ts';
 import { setup } from '../support/setup.ts';
 import { climate } from '../support/weather.ts';
 
@@ -40,7 +40,7 @@ describe('a command with --json', () => {
 
   it.each(Object.entries(given))('%s says nothing but JSON on standard output', async (name, args) => {
     const [empty, served] = [await setup(), await setup()];
-    await served.worker([climate(() => 'mild')]);
+    await served.worker([climate(() => 'mild')], listedForLong);
     const ran = await Promise.all(
       [empty, served].map(({ prefix }) =>
         callyard([...name.split(' '), ...args, '--json'], { CALLYARD_PREFIX: prefix, CALLYARD_LOG_LEVEL: 'trace' }),

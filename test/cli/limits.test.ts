@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { LimitsReport } from '@callyard/dispatcher';
 import { defineTool, Type } from '@callyard/worker';
-import { callyard } from '../support/callyard-command.ts';
+import { callyard, listedForLong } from '../support/callyard-command.ts';
 import { principal, setup, toolCall } from '../support/setup.ts';
 import { folderWith } from '../support/temporary-folder.ts';
 
@@ -21,7 +21,7 @@ async function yardWithWeather() {
     },
     handler: () => (ran += 1),
   });
-  await yard.worker([weather]);
+  await yard.worker([weather], listedForLong);
   const dispatcher = await yard.dispatcher();
   const call = async () => (await dispatcher.execute([toolCall('weather')], { principal })).outcomes[0]?.value;
   const run = (args: string[], settings: Record<string, string> = {}) =>

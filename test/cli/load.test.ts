@@ -11,7 +11,7 @@ import { createMixture } from '../../packages/cli/src/load/mixture.ts';
 import { scripted } from '../../packages/cli/src/load/scripted.ts';
 import { keepPace } from '../../packages/cli/src/load/pace.ts';
 import { newTally, noteLatency, noteOutcomes, renderTally } from '../../packages/cli/src/load/tally.ts';
-import { callyard } from '../support/callyard-command.ts';
+import { callyard, listedForLong } from '../support/callyard-command.ts';
 import { isAlive } from '../support/is-alive.ts';
 import { setup } from '../support/setup.ts';
 import { folderWith } from '../support/temporary-folder.ts';
@@ -25,7 +25,7 @@ const never = new AbortController().signal;
 async function fleet() {
   const yard = await setup();
   const { tools } = await loadTools([examples]);
-  await yard.worker(tools);
+  await yard.worker(tools, listedForLong);
   await yard.dispatcher({ models: [scripted] });
   return { REDIS_URL: yard.redisUrl, CALLYARD_PREFIX: yard.prefix, CALLYARD_METRICS_PORT: '0' };
 }
@@ -109,7 +109,7 @@ describe('callyard demo --load', () => {
     let said = '';
     child.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()));
     child.stdout.resume();
-    const exited = once(child, 'exit');
+    const exited = once(child, 'close');
     await expect.poll(count, { timeout: 10_000, interval: 10 }).toBeGreaterThan(2);
     process.kill(-(child.pid ?? 0), 'SIGINT'); // as a terminal does: to all processes of its group
     const [code] = (await exited) as [number];
@@ -139,7 +139,7 @@ describe('callyard demo --load', () => {
     });
     await begun.promise;
     child.kill('SIGINT');
-    const [code] = (await once(child, 'exit')) as [number];
+    const [code] = (await once(child, 'close')) as [number];
     expect(code).toBe(0);
     expect(lines.at(-1)).toMatch(/^ {2}all {3}asked/);
   });

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { environmentWith } from '@callyard/shared/config';
 import { createLogger } from '@callyard/shared/log';
 import { prettyLines } from '../../packages/cli/src/pretty-log.ts';
@@ -18,13 +18,12 @@ async function firstLines(yard: Callyard, isTerminal: boolean, settings: Record<
   const said = signal<string>();
   let text = '';
   const child = execFile(file, args, { env }, () => said.resolve(text));
+  onTestFinished(() => void child.kill('SIGTERM'));
   child.stdout?.on('data', (part: string) => {
     text += part;
-    if (text.includes('worker.started')) said.resolve(text);
+    if (/worker\.started.*\r?\n/.test(text)) said.resolve(text);
   });
-  const lines = await said.promise;
-  child.kill('SIGTERM');
-  return lines;
+  return said.promise;
 }
 
 describe('the log of a process', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { scriptedModel, type RunView } from '@callyard/dispatcher';
-import { callyard } from '../support/callyard-command.ts';
+import { callyard, listedForLong } from '../support/callyard-command.ts';
 import { principal, proposes, says, setup, toolCall, type Callyard } from '../support/setup.ts';
 import { act } from '../support/tools.ts';
 
@@ -21,7 +21,7 @@ const script = scriptedModel(
 
 async function yardThatServes() {
   const yard = await setup();
-  await yard.worker([act]);
+  await yard.worker([act], listedForLong);
   const dispatcher = await yard.dispatcher({ model: script });
   return { yard, dispatcher };
 }
@@ -83,11 +83,13 @@ describe('callyard run show', () => {
     expect(stdout).toMatch(/^state +completed \(answer\)$/m);
     expect(stdout).toMatch(/^of +acme\/mia$/m);
     expect(stdout).toMatch(/^conversation +c7$/m);
-    expect(stdout).toMatch(/^ended +after \d+ ms$/m);
+    expect(stdout).toMatch(/^ended +after [\d.]+ m?s$/m);
     expect(stdout).toMatch(/^tokens +0 in, 0 out$/m);
     expect(stdout).toMatch(/^TURN +CALL +TOOL +OUTCOME +ATTEMPTS +TOOK +WAITS$/m);
-    expect(stdout).toMatch(/^0 +0 +act@1\.0\.0 +completed +1 +\d+ ms +queue \d+ ms$/m);
-    expect(stdout).toMatch(/^0 +1 +act@1\.0\.0 +failed: tool_error +1 +\d+ ms +queue \d+ ms$/m);
+    // Where a worker has just come, they wait for their share first.
+    const took = String.raw`[\d.]+ m?s +(share [\d.]+ m?s, )?queue [\d.]+ m?s$`;
+    expect(stdout).toMatch(new RegExp(String.raw`^0 +0 +act@1\.0\.0 +completed +1 +${took}`, 'm'));
+    expect(stdout).toMatch(new RegExp(String.raw`^0 +1 +act@1\.0\.0 +failed: tool_error +1 +${took}`, 'm'));
     expect(stdout).not.toContain('old');
     expect(stdout.trimEnd()).toMatch(/\n\nOne of two worked\.$/);
     const asJson = JSON.parse((await run(yard, 'show', runId, '--owner', owner, '--json')).stdout) as RunView;
@@ -129,7 +131,7 @@ describe('callyard run show', () => {
 describe('callyard run cancel', () => {
   it('ends a run that is under way, and keeps who did it and why', async () => {
     const yard = await setup();
-    await yard.worker([act]);
+    await yard.worker([act], listedForLong);
     const model = scriptedModel(() => new Promise<never>(() => {}), { name: 'silent' });
     const dispatcher = await yard.dispatcher({ model });
     const { runId } = await dispatcher.submit({ messages: [{ role: 'user', content: 'go' }], principal });

@@ -36,19 +36,21 @@ describe('a call that its dispatcher ended', () => {
     const { pay } = payments({ policy: { approval: { requires: ['role:boss'], timeoutMs: 60_000 } } });
     const worker = await yard.worker([pay]);
     const dispatcher = await yard.dispatcher();
+    const askedAt = performance.now();
     const { stop } = executing(dispatcher, 'pay');
     const [waiting] = await waitingFor(dispatcher);
     await parked(yard, worker.pool, 1);
+    const parkedAfterMs = performance.now() - askedAt;
     const [outcome] = await stop();
     expect(outcome).toMatchObject({ settledBy: 'dispatcher', worker: worker.id });
     const text = await page(dispatcher, waiting?.key ?? '');
-    expect(text).toMatch(/waited \d+ ms for a worker to take it\nwaited \d+ ms for a person to approve it\n/);
+    expect(text).toMatch(/waited [\d.]+ m?s for a worker to take it\nwaited [\d.]+ m?s for a person to approve it\n/);
     expect(text).toMatch(/nobody decided on it: a person with role:boss was asked \d{4}-\S+Z\n/);
-    expect(text).toMatch(new RegExp(`last picked up by ${worker.id}\ncancelled[^\n]+\ntook \\d+ ms`));
+    expect(text).toMatch(new RegExp(`last picked up by ${worker.id}\ncancelled[^\n]+\ntook [\\d.]+ m?s`));
     const { totalMs, restMs } = await timesOf(dispatcher, waiting?.key ?? '');
     expect(totalMs).toBeGreaterThan(0);
     expect(restMs).toBeGreaterThanOrEqual(0);
-    expect(restMs).toBeLessThan(100);
+    expect(restMs, 'what its worker took to put it away').toBeLessThanOrEqual(parkedAfterMs + 1);
   });
 
   it('tells which limit it waited for in its lane', async () => {
@@ -62,7 +64,7 @@ describe('a call that its dispatcher ended', () => {
     await expect.poll(() => page(dispatcher, key)).toContain('waits in its lane');
     await stop();
     const text = await page(dispatcher, key);
-    expect(text).toMatch(/waited \d+ ms for a rate per user, bucket r:\w+\ncancelled[^\n]+\ntook \d+ ms\n/);
+    expect(text).toMatch(/waited [\d.]+ m?s for a rate per user, bucket r:\w+\ncancelled[^\n]+\ntook [\d.]+ m?s\n/);
     const { restMs } = await timesOf(dispatcher, key);
     expect(restMs).toBe(0);
     slow.open();
@@ -73,15 +75,19 @@ describe('a call that its dispatcher ended', () => {
     const slow = gated();
     const worker = await yard.worker([slow.tool], { stuckAfterMs: 20_000 });
     const dispatcher = await yard.dispatcher();
-    const [outcome] = (await dispatcher.execute([toolCall('gated')], { principal, timeoutMs: 500 })).outcomes;
+    const askedAt = performance.now();
+    const begunAt = slow.begun.then(() => performance.now());
+    const [outcome] = (await dispatcher.execute([toolCall('gated')], { principal, timeoutMs: 1_500 })).outcomes;
     expect(outcome).toMatchObject({ settledBy: 'dispatcher', attempts: 1 });
     const text = await page(dispatcher, outcome?.key ?? '');
     expect(text).toMatch(
       new RegExp(
-        `for a worker to take it\nlast picked up by ${worker.id}\nfailed, deadline_exceeded: [^\n]+\ntook (49|5)\\d`,
+        `for a worker to take it\nlast picked up by ${worker.id}\nfailed, deadline_exceeded: [^\n]+\ntook [\\d.]+ s: `,
       ),
     );
-    expect((await timesOf(dispatcher, outcome?.key ?? '')).restMs).toBeGreaterThan(100);
+    const ranMs = 1_500 - ((await begunAt) - askedAt);
+    // Its worker has a clock of its own, and timers come up to 1 ms early.
+    expect((await timesOf(dispatcher, outcome?.key ?? '')).restMs).toBeGreaterThan(ranMs - 10);
     slow.open();
   });
 
@@ -119,7 +125,7 @@ describe('a call that runs', () => {
       .poll(() => page(dispatcher, key))
       .toMatch(
         new RegExp(
-          `waited \\d+ ms for a rate per user, bucket r:\\w+\nwaited \\d+ ms for a worker to take it\nruns for \\d+ ms on ${worker.id}, which lives`,
+          `waited [\\d.]+ m?s for a rate per user, bucket r:\\w+\nwaited [\\d.]+ m?s for a worker to take it\nruns for [\\d.]+ m?s on ${worker.id}, which lives`,
         ),
       );
     slow.open();
@@ -135,9 +141,8 @@ describe('a call that runs', () => {
     await slow.begun;
     const [key = ''] = await enqueued(yard, 1);
     vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 600_000 });
-    const text = await page(dispatcher, key);
-    vi.useRealTimers();
-    expect(text).toMatch(/runs for \d+ ms on/);
+    const text = await page(dispatcher, key).finally(() => vi.useRealTimers());
+    expect(text).toMatch(/runs for [\d.]+ m?s on/);
     slow.open();
     await ended;
   });

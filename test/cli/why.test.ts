@@ -35,11 +35,13 @@ describe('why a call', () => {
     const text = await page(dispatcher, key);
     expect(text).toMatch(new RegExp(`^${key}: stumble@1\\.0\\.0`));
     expect(text).toContain('the model calls it call_of_model');
-    expect(text).toMatch(/waited \d+ ms for a worker to take it/);
-    expect(text).toMatch(/waited \d+ ms for its next attempt/);
+    expect(text).toMatch(/waited [\d.]+ m?s for a worker to take it/);
+    expect(text).toMatch(/waited [\d.]+ m?s for its next attempt/);
     expect(text).toMatch(new RegExp(`attempt 1 failed \\S+ on ${worker.id}, tool_error: stumbled`));
-    expect(text).toMatch(new RegExp(`attempt 2 ran on ${worker.id} for \\d+ ms`));
-    expect(text).toMatch(/\ncompleted\ntook \d+ ms: \d+ ms waiting, \d+ ms running\nkept for \d+ min more$/);
+    expect(text).toMatch(new RegExp(`attempt 2 ran on ${worker.id} for [\\d.]+ m?s`));
+    expect(text).toMatch(
+      /\ncompleted\ntook [\d.]+ m?s: [\d.]+ m?s waiting, [\d.]+ m?s running\nkept for \d+ min more$/,
+    );
     expect(text).not.toMatch(/Oslo|hunter/);
     const content = await dispatcher.why(key, { content: true });
     expect(content).toMatchObject({ content: { result: { city: 'Oslo', token: '[redacted]' } } });
@@ -74,15 +76,17 @@ describe('why a call', () => {
   it('waits for a slot, and runs: on which worker, and whether that lives', async () => {
     const yard = await setup();
     const slow = gated();
-    const worker = await yard.worker([slow.tool], { concurrency: 1 });
+    const worker = await yard.worker([slow.tool], { concurrency: 1, heartbeatMs: 5_000 });
     const dispatcher = await yard.dispatcher();
     const calls = [1, 2, 3].map(() => toolCall('gated', { password: 'hunter2' }));
     const ended = dispatcher.execute(calls, { principal });
     await slow.begun;
     const texts = await Promise.all((await enqueued(yard, 3)).map((key) => page(dispatcher, key)));
-    expect(texts[0]).toMatch(new RegExp(`\nruns for \\d+ ms on ${worker.id}, which lives`));
+    expect(texts[0]).toMatch(new RegExp(`\nruns for [\\d.]+ m?s on ${worker.id}, which lives`));
     expect(texts.join('\n')).toMatch(/pool \w+: 1 worker with 1 slot\n/);
-    expect(texts[2]).toMatch(/waits for a free slot|let go, waits for a worker to take it for \d+ ms, \d before it/);
+    expect(texts[2]).toMatch(
+      /waits for a free slot|let go, waits for a worker to take it for [\d.]+ m?s, \d before it/,
+    );
     slow.open();
     await ended;
   });
@@ -107,7 +111,7 @@ describe('why a call', () => {
     const ended = dispatcher.execute([toolCall('flaky')], { principal, signal: stop.signal });
     await failed.promise;
     const [key = ''] = await enqueued(yard, 1);
-    await expect.poll(() => page(dispatcher, key)).toMatch(/waits for \d+ ms for its next attempt, due (in|now)/);
+    await expect.poll(() => page(dispatcher, key)).toMatch(/waits for [\d.]+ m?s for its next attempt, due (in|now)/);
     expect(await page(dispatcher, key)).toContain('tool_error: down, card [redacted card]');
     stop.abort();
     await ended;
@@ -121,14 +125,14 @@ describe('why a call', () => {
     const key = waiting?.key ?? '';
     await parked(yard, worker.pool, 1);
     expect(await page(dispatcher, key)).toMatch(
-      /waits for \d+ ms for a person with role:boss to approve it, due in \d+\.\d s/,
+      /waits for [\d.]+ m?s for a person with role:boss to approve it, due in \d+\.\d s/,
     );
     const by = { owner: 'acme', userId: 'ben', roles: ['boss'] };
     await dispatcher.approvals.approve(key, { by, why: 'fine by me' });
     await ended;
     const text = await page(dispatcher, key);
     expect(text).toMatch(/approved by ben \S+: fine by me\n/);
-    expect(text).toMatch(/waited \d+ ms for a person to approve it/);
+    expect(text).toMatch(/waited [\d.]+ m?s for a person to approve it/);
   });
 
   it('whose worker was killed waits to be noticed, and tells afterwards that it was lost', async () => {
@@ -224,7 +228,7 @@ describe('why a run', () => {
     await dispatcher.wait(runId, { owner: 'acme' });
     const ended = await page(dispatcher, runId);
     expect(ended).toMatch(/: completed \(answer\), for acme\/mia/);
-    expect(ended).toMatch(/\.0\.0 +gated +completed +\d+ ms\n[^\n]+\.0\.1 +nope +refused: unknown_tool/);
+    expect(ended).toMatch(/\.0\.0 +gated +completed +[\d.]+ m?s\n[^\n]+\.0\.1 +nope +refused: unknown_tool/);
     const call = await page(dispatcher, `${runId}.0.0`);
     expect(call).toMatch(/, interactive\nrun \S+ of conversation c7, for acme\/mia\n/);
   });

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { createFleetReader } from '@callyard/shared/fleet';
 import { callyard } from '../support/callyard-command.ts';
 import { principal, setup, toolCall } from '../support/setup.ts';
-import { workerProcesses } from '../support/worker-process.ts';
+import { steady, workerProcesses } from '../support/worker-process.ts';
 
 /** The clock of a machine that is two hours ahead. */
 const later = 'const { now } = Date; Date.now = () => now() + 7_200_000;';
@@ -10,7 +10,7 @@ const later = 'const { now } = Date; Date.now = () => now() + 7_200_000;';
 describe('callyard workers', () => {
   it('lists who serves what, and how many calls each holds', async () => {
     const yard = await setup();
-    const [worker] = await workerProcesses(yard, 1, { CALLYARD_CONCURRENCY: '4' });
+    const [worker] = await workerProcesses(yard, 1, { ...steady, CALLYARD_CONCURRENCY: '4' });
     const dispatcher = await yard.dispatcher();
     await dispatcher.waitForTools(['hold']);
     const stop = new AbortController();

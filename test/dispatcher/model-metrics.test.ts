@@ -81,17 +81,19 @@ describe('a question to a model', () => {
     const read = await collecting();
     const yard = await setup();
     const dispatcher = await yard.dispatcher();
+    const stop = new AbortController();
     const never = new Promise<never>(() => {});
     const asked: Model = {
       ...model('m', () => never),
       ask: ({ signal }) =>
         new Promise((_, reject) => {
           signal.addEventListener('abort', () => reject(signal.reason));
+          stop.abort();
         }),
     };
-    await dispatcher.run({ messages, principal, model: asked, timeoutMs: 50 });
+    await dispatcher.run({ messages, principal, model: asked, signal: stop.signal });
     const { sum } = await read();
     expect(sum('gen_ai_client_operation_duration_count', { ...at, error_type: 'aborted' })).toBe(1);
-    expect(sum('callyard_runs_total', { state: 'expired', stop: 'deadline' })).toBe(1);
+    expect(sum('callyard_runs_total', { state: 'cancelled', stop: 'cancelled' })).toBe(1);
   });
 });

@@ -84,6 +84,8 @@ describe('the budget of a principal', () => {
 /** Answers nothing until it is aborted. */
 function silent(abort: AbortSignal): Promise<never> {
   const { promise, reject } = signal<never>();
-  abort.addEventListener('abort', () => reject(abort.reason as Error));
+  const stop = () => reject(abort.reason as Error);
+  if (abort.aborted) stop();
+  abort.addEventListener('abort', stop);
   return promise;
 }

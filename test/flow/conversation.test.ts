@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { defineTool, Type } from '@callyard/worker';
 import { modelSaying, principal, proposes, says, setup, toolCall } from '../support/setup.ts';
@@ -192,10 +193,11 @@ describe('the limits of a run', () => {
 
   it('settles what is under way at the deadline', async () => {
     const yard = await setup();
-    await yard.worker([act]);
+    const endless = defineTool({ ...base('endless'), handler: (_, ctx) => once(ctx.signal, 'abort') });
+    await yard.worker([act, endless]);
     const dispatcher = await yard.dispatcher();
-    const model = modelSaying(proposes(toolCall('act', { mode: 'slow', ms: 250 }), toolCall('act', { mode: 'ok' })));
-    const result = await dispatcher.run({ messages: [user], principal, model, timeoutMs: 150 });
+    const model = modelSaying(proposes(toolCall('endless'), toolCall('act', { mode: 'ok' })));
+    const result = await dispatcher.run({ messages: [user], principal, model, timeoutMs: 800 });
     expect(result).toMatchObject({ state: 'expired', stop: 'deadline' });
     expect(result.outcomes.map(({ error, status }) => error?.code ?? status)).toEqual([
       'deadline_exceeded',

@@ -37,7 +37,8 @@ describe('a durable run', () => {
     ];
     const first = await dispatcher.wait(bounded.runId, { owner });
     expect(first).toMatchObject({ stop: 'max_turns', turns: 1 });
-    expect(first.deadlineAt - first.createdAt).toBeLessThanOrEqual(60_000);
+    // When it was created is read from the clock of Redis itself, and the deadline is not.
+    expect(first.deadlineAt - first.createdAt).toBeLessThan(61_000);
     expect(await dispatcher.wait(other.runId, { owner })).toMatchObject({ stop: 'max_turns', turns: 3 });
   });
 

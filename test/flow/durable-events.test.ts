@@ -9,9 +9,9 @@ import { alone } from '../fixtures/tools/isolated.ts';
 
 const { owner } = principal;
 
-/** A tool that tells how far it is, and goes on when it is let. */
+/** A tool that tells how far it is, and goes on when it is let; `told` resolves when it has. */
 function steps() {
-  const go = signal();
+  const [go, told] = [signal(), signal()];
   const tool = defineTool({
     name: 'steps',
     version: '1.0.0',
@@ -19,11 +19,12 @@ function steps() {
     parameters: Type.Object({}),
     async handler(_args, ctx) {
       ctx.progress({ done: 1 });
+      told.resolve();
       await go.promise;
       return 'done';
     },
   });
-  return { tool, go: () => go.resolve() };
+  return { tool, go: () => go.resolve(), told: told.promise };
 }
 
 async function yardWith(...tools: Parameters<Callyard['worker']>[0][number][]) {
@@ -92,13 +93,13 @@ describe('the events of a run', () => {
   });
 
   it('begin, for a reader that comes late, with where the run stands', async () => {
-    const { tool, go } = steps();
+    const { tool, go, told: isAtWork } = steps();
     const { yard, dispatcher } = await yardWith(tool);
     const { runId } = await dispatcher.submit({
       messages: play(proposes(toolCall('steps')), says('Done.')),
       principal,
     });
-    await expect.poll(() => yard.redis.hexists(yard.names.run(runId), 'c:0.0')).toBe(1);
+    await isAtWork; // what its worker tells of its start has been told to nobody
     const reads = read(dispatcher, runId);
     await expect.poll(() => yard.redis.xlen(yard.names.runEvents(runId))).toBe(1);
     go();
@@ -115,7 +116,7 @@ describe('the events of a run', () => {
     const { runId } = await dispatcher.submit({ messages, principal, events: true });
     const whole = read(other, runId);
     const before = await read(dispatcher, runId, undefined, 3);
-    expect(await listeners(yard, runId)).toBe(1); // the other reader alone
+    await expect.poll(() => listeners(yard, runId)).toBe(1); // the other reader alone
     go();
     await dispatcher.wait(runId, { owner });
     const after = await read(other, runId, before.at(-1)?.id);
@@ -189,14 +190,16 @@ describe('the events of a run', () => {
       handler: () => 'done',
     });
     const { dispatcher } = await yardWith(pay, one);
-    const messages = play(proposes(toolCall('one'), toolCall('one'), toolCall('pay', { amount: 3 })), says('Done.'));
+    const calls = [toolCall('one'), toolCall('one'), toolCall('pay', { amount: 3 })];
+    // In the first turn a call may wait for its worker, which has just come.
+    const messages = play(proposes(toolCall('one')), proposes(...calls), says('Done.'));
     const { runId } = await dispatcher.submit({ messages, principal, events: true });
     const reads = read(dispatcher, runId);
     const [waiting] = await waitingFor(dispatcher);
     await dispatcher.approvals.approve(waiting?.key ?? '', { by: { ...principal, userId: 'boss' }, why: 'fine' });
     const events = await reads;
-    const waits = events.find(({ type }) => type === 'call.waiting');
-    expect(waits).toMatchObject({ tool: 'one', reason: 'concurrency', key: `${runId}.0.1` });
+    const waits = events.find((event) => event.type === 'call.waiting' && event.key === `${runId}.1.1`);
+    expect(waits).toMatchObject({ tool: 'one', reason: 'concurrency' });
     const needed = events.find(({ type }) => type === 'approval.needed');
     expect(needed).toMatchObject({ tool: 'pay', key: waiting?.key, expiresAt: waiting?.dueAt });
     const decided = events.find(({ type }) => type === 'approval.decided');

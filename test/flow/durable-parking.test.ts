@@ -77,7 +77,7 @@ describe('a run that waits long for its calls', () => {
     const yard = await setup();
     const worker = await yard.worker([gated().tool]);
     const model = playedModel(yard.redis, yard.names);
-    const dispatcher = await yard.dispatcher({ model, parkAfterMs: 800, unservedMs: 2_000 });
+    const dispatcher = await yard.dispatcher({ model, parkAfterMs: 1_500, unservedMs: 2_000 });
     const messages = play(proposes(call(0)), says('Done.'));
     const { runId } = await dispatcher.submit({ messages, principal, timeoutMs: 8_000 });
     await expect.poll(() => yard.redis.llen(`${yard.names.tag}:calls-${worker.pool}:active`)).toBe(1);
@@ -88,12 +88,12 @@ describe('a run that waits long for its calls', () => {
   });
 
   it('is ended at its deadline, though its workers are gone', async () => {
-    const { worker, dispatcher, runId } = await parkedRun([call(0)], { timeoutMs: 1_000 });
+    const { worker, dispatcher, runId } = await parkedRun([call(0)], { timeoutMs: 1_500 });
     await worker.close();
     const run = await dispatcher.wait(runId, { owner });
     expect(run).toMatchObject({ state: 'expired', stop: 'deadline' });
     expect(run.outcomes).toMatchObject([{ error: { code: 'deadline_exceeded' } }]);
-    expect((run.endedAt ?? Number.NaN) - run.deadlineAt).toBeLessThan(2_000);
+    expect((run.endedAt ?? Number.NaN) - run.deadlineAt).toBeLessThan(10_000); // not at the next look, after minutes
   });
 
   it('is gone on with by another dispatcher, as the one that put it away has closed', async () => {

@@ -109,19 +109,22 @@ describe('a durable run', () => {
     const yard = await setup();
     const worker = await yard.worker([act]);
     const submitting = await yard.dispatcher();
-    const run = { messages: play(proposes(ok('x')), says('Done.')), principal, tools: ['act'], model: 'played' };
-    const [waits, ends] = [await submitting.submit(run), await submitting.submit(run)];
+    const run = { principal, model: 'played' };
+    const named = { ...run, messages: play(proposes(ok('x')), says('Done.')), tools: ['act'] };
+    const ends = await submitting.submit(named);
+    const between = await submitting.submit({ ...run, messages: play({ ...says('Never.'), hangs: 1 }) });
+    const waits = await submitting.submit(named);
     await worker.close();
-    const unserved = await yard.dispatcher({ model: playedModel(yard.redis, yard.names), maxRuns: 1, unservedMs: 300 });
-    const [first, second] = await Promise.race(
-      [waits, ends].map(
-        async ({ runId }, i) => [await unserved.wait(runId, { owner }), i === 0 ? ends : waits] as const,
-      ),
-    );
-    expect(first).toMatchObject({ state: 'failed', stop: 'tools_unavailable', turns: 0 });
-    expect(first.error).toContain('no live worker serves act');
+    const model = playedModel(yard.redis, yard.names);
+    await yard.dispatcher({ model, maxRuns: 1, unservedMs: 300 });
+    const ended = await submitting.wait(ends.runId, { owner });
+    expect(ended).toMatchObject({ state: 'failed', stop: 'tools_unavailable', turns: 0 });
+    expect(ended.error).toContain('no live worker serves act');
+    await expect.poll(() => asksOf(yard, between.runId)).toEqual([1]); // keeps the hasty one from the last
+    const patient = await yard.dispatcher({ model, unservedMs: 60_000 });
+    await expect.poll(async () => (await submitting.show(waits.runId, { owner })).holder).toBe(patient.id);
     await yard.worker([act]);
-    expect(await unserved.wait(second.runId, { owner })).toMatchObject({ state: 'completed', text: 'Done.' });
+    expect(await submitting.wait(waits.runId, { owner })).toMatchObject({ state: 'completed', text: 'Done.' });
   });
 
   it('that waits for its tools is handed over at once by a dispatcher that closes, and cancelled at once', async () => {
@@ -136,12 +139,10 @@ describe('a durable run', () => {
     const closing = await yard.dispatcher(patient);
     const holder = async () => (await submitting.show(runId, { owner })).holder;
     await expect.poll(holder).toBe(closing.id);
-    const closedAt = performance.now();
     await closing.close();
-    expect(performance.now() - closedAt).toBeLessThan(900);
     expect(await holder()).toBeUndefined();
     const driving = await yard.dispatcher(patient);
-    await expect.poll(holder).toBe(driving.id);
+    await expect.poll(holder).toBe(driving.id); // long before the lock of the first would have run out
     await submitting.cancel(runId, { owner });
     expect(await submitting.wait(runId, { owner })).toMatchObject({ state: 'cancelled', turns: 0, holds: 2 });
   });

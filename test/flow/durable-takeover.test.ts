@@ -2,19 +2,21 @@ import { describe, expect, it } from 'vitest';
 import { asksOf, play } from '../support/played-model.ts';
 import { principal, proposes, says, setup, toolCall, type Callyard } from '../support/setup.ts';
 import { watchStarts } from '../support/starts.ts';
-import { dispatcherProcesses, ended, workerProcesses } from '../support/worker-process.ts';
+import { dispatcherProcesses, ended, steady, workerProcesses } from '../support/worker-process.ts';
 import type { ServingProcess } from '../../packages/cli/src/processes.ts';
 
 const { owner } = principal;
 const nap = (ms: number) => toolCall('nap', { ms });
 const napOnce = (ms: number) => toolCall('nap_once', { ms });
 
+type Settings = Record<string, string>;
+
 /** Workers with the tools of process-tools.ts, dispatcher processes that drive runs, and one here that does not. */
-async function fleet(workers = 1, dispatchers = 2, settings: Record<string, string> = {}) {
+async function fleet(workers = 1, dispatchers = 2, ofDispatchers: Settings = {}, ofWorkers: Settings = steady) {
   const yard = await setup();
   const [serving, driving] = await Promise.all([
-    workerProcesses(yard, workers),
-    dispatcherProcesses(yard, dispatchers, settings),
+    workerProcesses(yard, workers, ofWorkers),
+    dispatcherProcesses(yard, dispatchers, ofDispatchers),
   ]);
   const dispatcher = await yard.dispatcher();
   await dispatcher.waitForTools(['nap', 'nap_once', 'hold']);
@@ -69,7 +71,7 @@ describe('a run whose dispatcher is killed', () => {
   );
 
   it('together with the worker of its calls runs again those that may run again', async () => {
-    const { yard, serving, dispatcher, submit, holding } = await fleet(2);
+    const { yard, serving, dispatcher, submit, holding } = await fleet(2, 2, {}, {});
     const starts = await watchStarts(yard);
     const runId = await submit(proposes(toolCall('long_nap_first'), toolCall('hold_once')), says('Done.'));
     await starts.reach(2);
@@ -98,10 +100,13 @@ describe('a run whose dispatcher is killed', () => {
 
   it('has its calls moved where their pool died, too, before anybody took them up', async () => {
     const { yard, serving, dispatcher, submit, holding } = await fleet(1);
-    serving[0]?.process.kill('SIGSTOP'); // is in the catalog, and takes nothing
+    serving[0]?.process.kill('SIGSTOP'); // takes nothing, and is in the catalog until the test says otherwise
+    const [listed = ''] = await yard.redis.zrange(yard.names.workers, '0', '-1');
+    await yard.redis.zadd(yard.names.workers, Date.now() + 60_000, listed);
     const runId = await submit(proposes(nap(1), napOnce(1)), says('Done.'));
     await expect.poll(() => yard.redis.hexists(yard.names.run(runId), 'c:0.1')).toBe(1);
     await Promise.all([kill(await holding(runId)), ...serving.map(kill)]);
+    await yard.redis.zrem(yard.names.workers, listed);
     await workerProcesses(yard, 1, {}, './other-tools.ts');
     expect(await dispatcher.wait(runId, { owner })).toMatchObject({ state: 'completed', turns: 2 });
     expect(await startsOf(yard, runId, 2)).toEqual([1, 1]);
@@ -145,10 +150,8 @@ describe('a dispatcher that closes', () => {
     await starts.reach(2);
     starts.stop();
     await expect.poll(() => asksOf(yard, runs[0])).toEqual([1]);
-    const closedAt = performance.now();
     driving[0]?.process.kill('SIGTERM');
     await ended(driving[0] as ServingProcess);
-    expect(performance.now() - closedAt).toBeLessThan(1_000);
     const left = await Promise.all(runs.map((runId) => dispatcher.show(runId, { owner })));
     expect(left.map(({ state, holder }) => [state, holder])).toEqual([
       ['queued', undefined],

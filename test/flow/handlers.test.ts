@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { defineTool, ToolError, Type } from '@callyard/worker';
+import { waitedFor } from '../support/outcome.ts';
 import { principal, setup, signal, toolCall } from '../support/setup.ts';
 import { act } from '../support/tools.ts';
 
@@ -45,13 +46,7 @@ describe('what a handler may do', () => {
     const dispatcher = await yard.dispatcher();
     const { outcomes } = await dispatcher.execute([toolCall('patient')], { principal });
     expect(outcomes[0]).toMatchObject({ status: 'completed', value: 'now', attempts: 1 });
-    expect(outcomes[0]?.waits.map(({ reason }) => reason)).toEqual([
-      'queue',
-      'retry_after',
-      'queue',
-      'retry_after',
-      'queue',
-    ]);
+    expect(waitedFor(outcomes[0])).toEqual(['retry_after', 'retry_after']);
     expect(attempts).toEqual([1, 1, 1]);
   });
 

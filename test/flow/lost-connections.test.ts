@@ -82,8 +82,9 @@ describe('a worker', () => {
   it('closes while a connection of its is about to be made again', async () => {
     const yard = await setup();
     const worker = await yard.worker([defineTool({ ...tool, name: 'free', handler: () => 'done' })]);
-    await expect.poll(() => blocked(yard, worker.id)).toBeDefined();
-    await yard.redis.client('KILL', 'ID', (await blocked(yard, worker.id)) ?? '');
+    let id: string | undefined;
+    await expect.poll(async () => (id = await blocked(yard, worker.id))).toBeDefined();
+    await yard.redis.client('KILL', 'ID', id ?? '');
     await worker.close();
     expect(await worker.stopped).toBe('closed');
   });

@@ -22,6 +22,7 @@ it('a handler does not start after its lock is over, although its process has he
   await yard.worker([tool], { lockMs, stalledCheckMs: 100 });
   const dispatcher = await yard.dispatcher();
   const { outcomes } = await dispatcher.execute([toolCall('held_up')], { principal });
-  expect(outcomes).toMatchObject([{ status: 'completed', value: 1, lost: 1 }]);
-  expect(asked).toBe(2);
+  expect(outcomes).toMatchObject([{ status: 'completed', value: 1 }]);
+  expect(asked).toBeGreaterThan(1);
+  expect(outcomes[0]?.lost).toBe(asked - 1); // one, where nothing else stands still for as long
 });

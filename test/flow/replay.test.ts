@@ -18,7 +18,7 @@ const noData =
 
 const quietly = { concurrency: 32, onProgress: () => {} };
 
-describe.skipIf(noData)(`recorded calls${noData === undefined ? '' : ` (${noData})`}`, () => {
+describe.skipIf(noData)(`recorded calls${noData === undefined ? '' : ` (${noData})`}`, { timeout: 60_000 }, () => {
   it('of BFCL all end in one outcome, in order, two faults of the data set refused', async () => {
     const { cases } = await readCases(bfcl);
     const yard = await setup();

@@ -8,7 +8,7 @@ import { startStatusServer } from '../../packages/cli/src/status-server.ts';
 import { redisProxy } from '../support/redis-proxy.ts';
 import { freePort, scrape } from '../support/scrape.ts';
 import { principal, setup, toolCall } from '../support/setup.ts';
-import { dispatcherProcesses, ended, workerProcesses } from '../support/worker-process.ts';
+import { dispatcherProcesses, ended, steady, workerProcesses } from '../support/worker-process.ts';
 
 const shownOn = (port: number) => ({ CALLYARD_METRICS_PORT: String(port), CALLYARD_METRICS_HOST: '127.0.0.1' });
 
@@ -40,7 +40,7 @@ describe('a process that serves', () => {
   it.each(['worker', 'dispatcher'] as const)('says that it lives and is ready: a %s', async (kind) => {
     const yard = await setup();
     const port = await freePort();
-    await (kind === 'worker' ? workerProcesses : dispatcherProcesses)(yard, 1, shownOn(port));
+    await (kind === 'worker' ? workerProcesses : dispatcherProcesses)(yard, 1, { ...steady, ...shownOn(port) });
     expect(await ask(port, '/healthz')).toEqual([200, 'ok']);
     expect(await ask(port, '/readyz')).toEqual([200, 'ready']);
     expect(await ask(port, '/metrics?x=y')).toMatchObject([200, expect.stringContaining('target_info{')]);
@@ -160,8 +160,8 @@ describe('a process that serves', () => {
     onTestFinished(() => void server.close());
     const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     const settings = { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint, OTEL_METRICS_EXPORTER: 'otlp' };
-    const [worker] = await workerProcesses(yard, 1, settings);
-    const dispatcher = await yard.dispatcher();
+    const [worker] = await workerProcesses(yard, 1, { ...steady, ...settings });
+    const dispatcher = await yard.dispatcher({ unservedMs: 20_000 });
     await dispatcher.waitForTools(['nap']);
     await dispatcher.execute([toolCall('nap', { ms: 1 })], { principal });
     worker?.process.kill('SIGTERM');

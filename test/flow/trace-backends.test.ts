@@ -9,7 +9,7 @@ import {
   type TraceBackend,
   type TraceQuery,
 } from '../support/trace-backends.ts';
-import { dispatcherProcesses, ended, workerProcesses } from '../support/worker-process.ts';
+import { dispatcherProcesses, ended, steady, workerProcesses } from '../support/worker-process.ts';
 
 /* Jaeger has to be brought: `go build ./cmd/jaeger` in its module, and the binary on the PATH. */
 const backends = [
@@ -23,7 +23,7 @@ const { owner } = principal;
 /** A run with a call that is tried again, a slow one and a quick one, and a run whose call is refused. */
 async function tracedRuns({ endpoint }: TraceBackend) {
   const yard = await setup();
-  const settings = { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint };
+  const settings = { ...steady, OTEL_EXPORTER_OTLP_ENDPOINT: endpoint };
   const fleet = [...(await workerProcesses(yard, 2, settings)), ...(await dispatcherProcesses(yard, 1, settings))];
   const dispatcher = await yard.dispatcher();
   await dispatcher.waitForTools(['nap']);
@@ -40,15 +40,15 @@ async function tracedRuns({ endpoint }: TraceBackend) {
   return { good, bad, conversationId };
 }
 
-/** The traces a backend finds, as soon as it finds any. */
-async function found(backend: TraceBackend, query: Omit<TraceQuery, 'service'>): Promise<string[]> {
-  const ask = async () => (await backend.find({ service, ...query })).map(([span]) => String(span?.traceId));
-  await expect.poll(async () => (await ask()).length, { timeout: 10_000 }).toBeGreaterThan(0);
-  return ask();
+/** Resolves once a backend finds these traces: it has taken the spans of processes that have ended, and stores them. */
+async function expectFound(backend: TraceBackend, query: Omit<TraceQuery, 'service'>, traces: (string | undefined)[]) {
+  const ask = async () => (await backend.find({ service, ...query })).map(([span]) => span?.traceId);
+  const sorted = (ids: (string | undefined)[]) => ids.map(String).toSorted((a, b) => a.localeCompare(b));
+  await expect.poll(async () => sorted(await ask()), { timeout: 10_000 }).toEqual(sorted(traces));
 }
 
 describe.for(backends)('traces in $name', ({ start, isThere }) => {
-  it.skipIf(!isThere)('are found by job, conversation, run, error and slow tool', async () => {
+  it.skipIf(!isThere)('are found by job, conversation, run, error and slow tool', { timeout: 40_000 }, async () => {
     const backend = await start();
     const { good, bad, conversationId } = await tracedRuns(backend);
     const [stumbled, slow] = good.outcomes;
@@ -56,13 +56,14 @@ describe.for(backends)('traces in $name', ({ start, isThere }) => {
     const traceOfGood = slow?.traceId;
     const traceOfBad = refused?.traceId;
 
-    const by = (attributes: Record<string, string>) => found(backend, { attributes });
-    expect(await by({ 'messaging.message.id': slow?.key ?? '' })).toEqual([traceOfGood]);
-    expect(await by({ 'callyard.run.id': bad.runId })).toEqual([traceOfBad]);
-    expect(await by({ 'error.type': 'invalid_arguments' })).toEqual([traceOfBad]);
-    expect(new Set(await by({ 'gen_ai.conversation.id': conversationId }))).toEqual(new Set([traceOfGood, traceOfBad]));
-    expect(await by({ 'error.type': 'tool_error' })).toEqual([traceOfGood]);
-    expect(await found(backend, { name: 'execute_tool nap', minDurationMs: 350 })).toEqual([traceOfGood]);
+    const expectBy = (attributes: Record<string, string>, ...traces: (string | undefined)[]) =>
+      expectFound(backend, { attributes }, traces);
+    await expectBy({ 'messaging.message.id': slow?.key ?? '' }, traceOfGood);
+    await expectBy({ 'callyard.run.id': bad.runId }, traceOfBad);
+    await expectBy({ 'error.type': 'invalid_arguments' }, traceOfBad);
+    await expectBy({ 'gen_ai.conversation.id': conversationId }, traceOfGood, traceOfBad);
+    await expectBy({ 'error.type': 'tool_error' }, traceOfGood);
+    await expectFound(backend, { name: 'execute_tool nap', minDurationMs: 350 }, [traceOfGood]);
 
     const [trace = []] = await backend.find({ service, attributes: { 'messaging.message.id': stumbled?.key ?? '' } });
     const known = new Set(trace.map(({ spanId }) => spanId));

@@ -7,7 +7,7 @@ import { principal, proposes, says, toolCall } from '../support/setup.ts';
 import { watchStarts } from '../support/starts.ts';
 import { expectTree, kill, spansOf, traceThisFile, tracedYard } from '../support/traced-yard.ts';
 import { waitIn } from '../support/trace-notation.ts';
-import { ended } from '../support/worker-process.ts';
+import { ended, steady } from '../support/worker-process.ts';
 import type { ReceivedSpan } from '../../packages/cli/src/otlp-receiver.ts';
 import type { ServingProcess } from '../../packages/cli/src/processes.ts';
 
@@ -24,21 +24,20 @@ async function holderOf({ dispatcher, driving }: Yard, runId: string): Promise<S
 
 /** Resolves when a span of that name has come: what is killed before has told of nothing. */
 async function told(traceId: string, name: string): Promise<void> {
-  const isTold = () => spansOf(traceId).some((span) => span.name === name);
-  await expect.poll(isTold, { timeout: 10_000 }).toBe(true);
+  await expect.poll(() => spansOf(traceId).map((span) => span.name), { timeout: 10_000 }).toContain(name);
 }
 
 describe('the trace of a call whose worker is killed', () => {
   it('says at the next pick-up that one was lost, and for how long nothing is known', async () => {
-    const traced = await tracedYard();
-    const { yard, serving, submit, dispatcher, startWorkers } = traced;
-    const starts = await watchStarts(yard);
-    const { runId, traceId } = await submit(proposes(toolCall('long_nap_first')), says('Done.'));
+    const traced = await tracedYard({ mortal: 'workers' });
+    const { serving, dispatcher, startWorkers } = traced;
+    const starts = await watchStarts(traced.yard);
+    const { runId, traceId } = await traced.submit(proposes(toolCall('long_nap_first')), says('Done.'));
     await starts.reach(1);
     starts.stop();
     await told(traceId, 'send calls');
-    await startWorkers(1);
     await kill(serving[0] as ServingProcess);
+    await startWorkers(1);
     const run = await dispatcher.wait(runId, { owner });
     const spans = await expectTree(traced, traceId, [
       'submit run',
@@ -53,29 +52,28 @@ describe('the trace of a call whose worker is killed', () => {
     const process = spans.find(({ name }) => name === 'process calls');
     expect(process?.attributes).toMatchObject({ 'callyard.lost': 1, 'callyard.wait.reason': 'lost' });
     expect(waitIn(spans, 'lost')?.['callyard.wait.ms']).toBeGreaterThan(500);
-    expect(run.outcomes[0]).toMatchObject({
-      lost: 1,
-      waits: expect.arrayContaining([{ reason: 'lost', ms: expect.any(Number) }]),
-    });
+    const waits = expect.arrayContaining([{ reason: 'lost', ms: expect.any(Number) }]) as unknown;
+    expect(run.outcomes[0]).toMatchObject({ lost: 1, waits });
   });
 });
 
-/** A durable run that waits for its only call, which takes four seconds, and who holds it. */
-async function napping() {
-  const traced = await tracedYard({ dispatchers: 2 });
+/** A durable run that waits for its only call, which ends when it is let go, who holds it, and another dispatcher. */
+async function holding() {
+  const traced = await tracedYard({ mortal: 'dispatchers' });
   const starts = await watchStarts(traced.yard);
-  const { runId, traceId } = await traced.submit(proposes(toolCall('nap', { ms: 4_000 })), says('Done.'));
+  const { runId, traceId } = await traced.submit(proposes(toolCall('held_first')), says('Done.'));
   await starts.reach(1);
   starts.stop();
-  await told(traceId, 'send calls');
+  await Promise.all([told(traceId, 'send calls'), traced.startDispatchers(1)]);
   return { traced, runId, traceId, holder: await holderOf(traced, runId) };
 }
 
-/** A durable run whose first questions hang, and who holds it. */
+/** A durable run whose first questions hang, who holds it, and another dispatcher. */
 async function asking(hangs = 1) {
-  const traced = await tracedYard({ dispatchers: 2 });
+  const traced = await tracedYard({ mortal: 'dispatchers' });
   const { runId, traceId } = await traced.submit({ ...says('Done.'), hangs });
   await expect.poll(() => asksOf(traced.yard, runId)).toEqual([1]);
+  traced.driving.push(...(await traced.startDispatchers(1, hangs > 1 ? {} : steady)));
   return { traced, runId, traceId, holder: await holderOf(traced, runId) };
 }
 
@@ -97,29 +95,30 @@ function expectTimesOf(spans: readonly ReceivedSpan[], known: { heldAt: number; 
   const endMs = lost.startMs + lost.durationMs;
   expect(lost.startMs).toBe(known.heldAt);
   expect(endMs).toBeGreaterThanOrEqual(known.aliveAt);
-  expect(endMs).toBeLessThan(killedAt + 50); // clocks of two processes, one of them Redis
+  expect(endMs).toBeLessThan(killedAt + 50); // when it was dead; clocks of two processes, one of them Redis
   const begun = spans.filter(({ parentSpanId }) => parentSpanId === lost.spanId);
   expect(begun.filter((span) => span.startMs < lost.startMs - 50 || span.startMs > endMs)).toEqual([]);
-  expect(next.attributes['callyard.hold.gap.ms']).toBeGreaterThan(500);
+  expect(next.attributes['callyard.hold.gap.ms']).toBeGreaterThan(0);
   expect(Math.abs(Number(next.attributes['callyard.hold.gap.ms']) - (next.startMs - endMs))).toBeLessThan(200);
 }
 
 describe('the trace of a run whose dispatcher is killed', () => {
   it('while calls run has no orphans: the next one tells of its hold, and for how long nobody drove the run', async () => {
-    const { traced, runId, traceId, holder } = await napping();
+    const { traced, runId, traceId, holder } = await holding();
     const known = await livedFor(traced, runId, 1_000);
-    const killedAt = Date.now();
     await kill(holder);
+    const killedAt = Date.now();
+    await traced.letGo(runId, traceId);
     expect(await traced.dispatcher.wait(runId, { owner })).toMatchObject({ state: 'completed', holds: 2 });
     const spans = await expectTree(traced, traceId, [
       'submit run',
       '  invoke_agent callyard hold=1 lost !lost',
       '    chat played',
-      '    send calls nap ~ chat played',
-      '      process calls nap #1 completed',
-      '        execute_tool nap',
+      '    send calls held_first ~ chat played',
+      '      process calls held_first #1 completed',
+      '        execute_tool held_first',
       '  invoke_agent callyard hold=2 taken-over ended completed',
-      '    send calls nap ~ chat played',
+      '    send calls held_first ~ chat played',
       '    gather calls 1 calls',
       '    chat played',
     ]);
@@ -127,20 +126,21 @@ describe('the trace of a run whose dispatcher is killed', () => {
   });
 
   it('or stopped for long, tells of its hold once: who took over has told', async () => {
-    const { traced, runId, traceId, holder } = await napping();
+    const { traced, runId, traceId, holder } = await holding();
     holder.process.kill('SIGSTOP');
+    await traced.letGo(runId, traceId);
     expect(await traced.dispatcher.wait(runId, { owner })).toMatchObject({ state: 'completed', holds: 2 });
     holder.process.kill('SIGCONT');
     await expectTree(traced, traceId, [
       'submit run',
       '  invoke_agent callyard hold=1 lost !lost',
       '    chat played',
-      '    send calls nap ~ chat played',
-      '      process calls nap #1 completed',
-      '        execute_tool nap',
+      '    send calls held_first ~ chat played',
+      '      process calls held_first #1 completed',
+      '        execute_tool held_first',
       '    gather calls 1 calls 1 missing',
       '  invoke_agent callyard hold=2 taken-over ended completed',
-      '    send calls nap ~ chat played',
+      '    send calls held_first ~ chat played',
       '    gather calls 1 calls',
       '    chat played',
     ]);
@@ -149,8 +149,8 @@ describe('the trace of a run whose dispatcher is killed', () => {
   it('while it asks shows the question of the next one alone', async () => {
     const { traced, runId, traceId, holder } = await asking();
     const known = await livedFor(traced, runId, 1_000); // nothing is written while a model answers
-    const killedAt = Date.now();
     await kill(holder);
+    const killedAt = Date.now();
     expect(await traced.dispatcher.wait(runId, { owner })).toMatchObject({ state: 'completed', holds: 2 });
     const spans = await expectTree(traced, traceId, [
       'submit run',
@@ -166,8 +166,8 @@ describe('the trace of a run whose dispatcher is killed', () => {
     await kill(holder);
     await expect.poll(() => asksOf(traced.yard, runId), { timeout: 10_000, interval: 10 }).toEqual([2]);
     await kill(await holderOf(traced, runId));
-    const { yard } = traced;
-    await yard.dispatcher({ model: playedModel(yard.redis, yard.names), lockMs: 1_000, stalledCheckMs: 300 });
+    const { dispatcher, redis, names } = traced.yard;
+    await dispatcher({ model: playedModel(redis, names), stalledCheckMs: 300 });
     expect(await traced.dispatcher.wait(runId, { owner })).toMatchObject({ state: 'completed', holds: 3 });
     await expectTree(traced, traceId, [
       'submit run',
@@ -196,9 +196,8 @@ describe('the trace of a run whose dispatcher is killed', () => {
 describe('the trace of a run that is put away', () => {
   it('has a hold that was parked, and one that woke', async () => {
     const traced = await tracedYard({ settings: { CALLYARD_PARK_AFTER_MS: '100' } });
-    const { submit, dispatcher } = traced;
-    const { runId, traceId } = await submit(proposes(toolCall('nap', { ms: 2_500 })), says('Done.'));
-    expect(await dispatcher.wait(runId, { owner })).toMatchObject({ state: 'completed', holds: 2 });
+    const { runId, traceId } = await traced.submit(proposes(toolCall('nap', { ms: 2_500 })), says('Done.'));
+    expect(await traced.dispatcher.wait(runId, { owner })).toMatchObject({ state: 'completed', holds: 2 });
     await expectTree(traced, traceId, [
       'submit run',
       '  invoke_agent callyard hold=1 submitted parked',
@@ -219,6 +218,7 @@ describe('the trace of a dead letter that is retried', () => {
     const { yard, submit, dispatcher } = traced;
     const { runId, traceId } = await submit(proposes(toolCall('brittle')), says('Done.'));
     await dispatcher.wait(runId, { owner });
+    await expect.poll(() => all(dispatcher.deadLetters.list())).toHaveLength(1);
     await yard.redis.set(`${yard.names.tag}:mended`, '1');
     const [retried] = await all(dispatcher.deadLetters.retry({ all: true }, atOnce));
     if (!retried || 'skipped' in retried) throw new Error('nothing was retried');
@@ -239,8 +239,8 @@ describe('the trace of a dead letter that is retried', () => {
       '  process calls brittle #1 completed',
       '    execute_tool brittle',
     ]);
-    const sent = failed.find(({ name }) => name === 'send calls');
-    expect(replay.find(({ name }) => name === 'send calls')?.links).toEqual([{ traceId, spanId: sent?.spanId }]);
+    const sent = [...failed, ...replay].filter(({ name }) => name === 'send calls');
+    expect(sent[1]?.links).toEqual([{ traceId, spanId: sent[0]?.spanId }]);
   });
 });
 
@@ -269,8 +269,7 @@ describe('the trace of a call that nobody serves', () => {
   });
 
   it('says so where it is sent, too, if it could not be enqueued', async () => {
-    const traced = await tracedYard({ dispatchers: 0 });
-    const { serving, dispatcher, startWorkers, stop } = traced;
+    const { serving, dispatcher, startWorkers, stop } = await tracedYard({ dispatchers: 0 });
     const [worker] = serving as [ServingProcess];
     const model = scriptedModel(async ({ turn }) => {
       if (turn > 0) return says('Done.');
@@ -295,6 +294,6 @@ describe('the trace of a call that nobody serves', () => {
     const sent = spans.filter(({ name }) => name === 'send calls');
     expect(waitIn(sent, 'no_worker')?.['callyard.wait.ms']).toBe(outcomes[0]?.waits[0]?.ms);
     expect(outcomes[0]?.waits[0]?.ms).toBeGreaterThan(300);
-    expect(outcomes[0]?.waits[0]?.ms).toBeLessThanOrEqual(sent[0]?.durationMs ?? 0);
+    expect(outcomes[0]?.waits[0]?.ms).toBeLessThanOrEqual((sent[0]?.durationMs ?? 0) + 1); // rounded
   });
 });

@@ -9,19 +9,20 @@ receiveSpans();
 
 const { owner } = principal;
 
-/** A durable run that waits for its only call when the dispatcher that holds it is killed. */
+/** A durable run that waits for its only call when the dispatcher that holds it is killed; another one is there. */
 async function killedWhileNapping(caller: { traceparent?: string; tracestate?: string } = {}) {
-  const traced = await tracedYard({ dispatchers: 2, settings: { OTEL_PROPAGATORS: 'b3' } });
-  const { yard, dispatcher, driving, receiver } = traced;
+  const traced = await tracedYard({ mortal: 'dispatchers', settings: { OTEL_PROPAGATORS: 'b3' } });
+  const { yard, dispatcher, driving, receiver, startDispatchers } = traced;
   const starts = await watchStarts(yard);
-  const messages = play(proposes(toolCall('nap', { ms: 3_000 })), says('Done.'));
+  const messages = play(proposes(toolCall('held_first')), says('Done.'));
   const { runId } = await dispatcher.submit({ ...caller, messages, principal, model: 'played' });
   await starts.reach(1);
   starts.stop();
   const ofRun = () => receiver.spans.filter(({ attributes }) => attributes['callyard.run.id'] === runId);
-  await receiver.until(() => ofRun().some(({ name }) => name === 'send calls'));
-  const { holder } = await dispatcher.show(runId, { owner });
+  await Promise.all([receiver.until(() => ofRun().some(({ name }) => name === 'send calls')), startDispatchers(1)]);
+  const { holder, traceId = '' } = await dispatcher.show(runId, { owner });
   await kill(driving.find(({ id }) => id === holder) as ServingProcess);
+  await traced.letGo(runId, traceId);
   const run = await dispatcher.wait(runId, { owner });
   return { traced, run, ofRun };
 }
@@ -35,11 +36,11 @@ describe('a run that was submitted where nothing traces', () => {
     const spans = await expectTree(traced, traceId, [
       '? invoke_agent callyard hold=1 lost !lost',
       '  chat played',
-      '  send calls nap ~ chat played',
-      '    process calls nap #1 completed',
-      '      execute_tool nap',
+      '  send calls held_first ~ chat played',
+      '    process calls held_first #1 completed',
+      '      execute_tool held_first',
       '? invoke_agent callyard hold=2 taken-over ended completed',
-      '  send calls nap ~ chat played',
+      '  send calls held_first ~ chat played',
       '  gather calls 1 calls',
       '  chat played',
     ]);
@@ -55,11 +56,11 @@ describe('a run that was submitted where nothing traces', () => {
     const spans = await expectTree(traced, run.traceId ?? '', [
       'invoke_agent callyard hold=1 lost !lost',
       '  chat played',
-      '  send calls nap ~ chat played',
-      '    process calls nap #1 completed',
-      '      execute_tool nap',
+      '  send calls held_first ~ chat played',
+      '    process calls held_first #1 completed',
+      '      execute_tool held_first',
       '  invoke_agent callyard hold=2 taken-over ended completed',
-      '    send calls nap ~ chat played',
+      '    send calls held_first ~ chat played',
       '    gather calls 1 calls',
       '    chat played',
     ]);
@@ -77,7 +78,7 @@ describe('where nothing traces', () => {
     const model = playedModel(yard.redis, yard.names);
     const executed = await dispatcher.execute(calls, caller('1'));
     const ran = await dispatcher.run({ ...caller('2'), messages, model });
-    const driver = await yard.dispatcher({ model });
+    const driver = await yard.dispatcher({ model, unservedMs: 15_000 });
     await driver.waitForTools(['nap']);
     const { runId } = await driver.submit({ ...caller('3'), messages, model: 'played' });
     const driven = await driver.wait(runId, { owner });

@@ -72,16 +72,18 @@ describe('a service that asks for patience', () => {
 
   it('blocks one user only where each user brings a key', async () => {
     const yard = await setup();
-    const { tool, since, askedAt } = impatient(300, { upstreamKey: 'user' });
+    const { tool, starts } = impatient(60_000, { upstreamKey: 'user' });
     await yard.worker([tool], { concurrency: 1 });
     const dispatcher = await yard.dispatcher();
     const calls = Array.from({ length: 10 }, () => toolCall('impatient'));
-    await Promise.all(
-      ['mia', 'max'].map((userId) => dispatcher.execute(calls, { principal: { owner: 'acme', userId } })),
-    );
-    const inside = since().filter(({ at }) => at < askedAt() + 295);
-    expect(new Set(inside.map(({ user }) => user)).size).toBe(1);
-    expect(inside.length).toBeGreaterThan(3);
+    const ends = async (userId: string) => {
+      const { outcomes } = await dispatcher.execute(calls, { principal: { owner: 'acme', userId }, timeoutMs: 10_000 });
+      return new Set(outcomes.map(({ error, status }) => error?.code ?? status));
+    };
+    const [ofMia, ofMax] = await Promise.all(['mia', 'max'].map(ends));
+    const [blocked, free] = starts[4]?.user === 'mia' ? [ofMia, ofMax] : [ofMax, ofMia];
+    expect(free).toEqual(new Set(['completed']));
+    expect(blocked).toContain('rate_limited');
   });
 
   it('refuses at once what would start after the deadline, and says when to try again', async () => {

@@ -7,7 +7,7 @@ import { manifestHash } from '@callyard/shared/tool';
 import { forecast, stumblingForecast } from '../support/forecast.ts';
 import { watchPickUps } from '../support/pick-ups.ts';
 import { principal, proposes, says, setup, toolCall, type Callyard } from '../support/setup.ts';
-import { ended, workerProcesses } from '../support/worker-process.ts';
+import { ended, steady, workerProcesses } from '../support/worker-process.ts';
 
 const repeat = <T>(count: number, make: () => T): T[] => Array.from({ length: count }, make);
 const forecasts = (count: number, unit = 'celsius') => repeat(count, () => toolCall('forecast', { unit }));
@@ -90,11 +90,11 @@ function underLoad(dispatcher: Dispatcher) {
 const slots = 10;
 
 /** Worker processes that serve this version, as `callyard worker` starts them. */
-const processes = (yard: Callyard, version: string, count: number) =>
+const processes = (yard: Callyard, version: string, count: number, settings: Record<string, string> = steady) =>
   workerProcesses(
     yard,
     count,
-    { FORECAST_VERSION: version, CALLYARD_CONCURRENCY: `${slots}`, CALLYARD_LOCK_MS: '2000' },
+    { ...settings, FORECAST_VERSION: version, CALLYARD_CONCURRENCY: `${slots}` },
     './forecast-tools.ts',
   );
 
@@ -104,7 +104,9 @@ const poolOfVersion = (version: string) =>
 describe('workers of one version', () => {
   it('are replaced by those of the next under load, one killed, without one failed call', async () => {
     const yard = await setup();
-    const old = await processes(yard, '1.0.0', 3);
+    const mortal = { CALLYARD_LOCK_MS: '2000' }; // of the one that is killed, whose calls are missed soon
+    const started = await Promise.all([processes(yard, '1.0.0', 1, mortal), processes(yard, '1.0.0', 2)]);
+    const old = started.flat();
     const pickUps = await watchPickUps(yard, ['1.0.0', '1.1.0'].map(poolOfVersion));
     const dispatcher = await yard.dispatcher({ unservedMs: 10_000 });
     const load = underLoad(dispatcher);
@@ -154,8 +156,9 @@ describe('a job that only a newer worker understands', () => {
         const job = await queue.getJob('later.0.0');
         return job?.attemptsStarted === times ? job : undefined;
       };
-      await expect.poll(find).toBeDefined();
-      return (await find()) as Job;
+      let found: Job | undefined;
+      await expect.poll(async () => (found = await find())).toBeDefined();
+      return found as unknown as Job;
     };
     return { yard, handedBack };
   }

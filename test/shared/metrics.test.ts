@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { count, measure, watch } from '@callyard/shared/metrics';
 import { collecting } from '../support/collecting.ts';
@@ -80,11 +81,12 @@ describe('metrics', () => {
   });
 
   it('tell how the process itself fares', async () => {
+    const began = performance.now();
     const read = await collecting();
     await heldUp();
     const { sum, samples } = await read();
     expect(sum('nodejs_eventloop_delay_max')).toBeGreaterThan(0.1);
-    expect(sum('nodejs_eventloop_utilization')).toBeGreaterThan(0.3);
+    expect(sum('nodejs_eventloop_utilization')).toBeGreaterThanOrEqual(heldUpMs / (performance.now() - began));
     expect(sum('process_memory_usage')).toBeGreaterThan(20e6);
     expect(samples.some(({ name, labels }) => name === 'v8js_memory_heap_used' && labels.v8js_heap_space_name)).toBe(
       true,
@@ -92,12 +94,14 @@ describe('metrics', () => {
   });
 
   it('tell each who reads the same of the event loop, however many read', async () => {
+    const began = performance.now();
     const read = await collecting();
     await heldUp();
     const readings = [await read(), await read()];
+    const share = heldUpMs / (performance.now() - began);
     for (const { sum } of readings) {
       expect(sum('nodejs_eventloop_delay_max')).toBeGreaterThan(0.1);
-      expect(sum('nodejs_eventloop_utilization')).toBeGreaterThan(0.3);
+      expect(sum('nodejs_eventloop_utilization')).toBeGreaterThanOrEqual(share);
     }
   });
 
@@ -105,18 +109,23 @@ describe('metrics', () => {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
     onTestFinished(() => void vi.useRealTimers());
     const read = await collecting();
-    const longest = async () => (await read()).sum('nodejs_eventloop_delay_max');
+    const longestOfNext = async () => {
+      vi.advanceTimersByTime(15_000);
+      return (await read()).sum('nodejs_eventloop_delay_max');
+    };
     await heldUp();
-    vi.advanceTimersByTime(15_000);
-    expect(await longest()).toBeGreaterThan(0.1);
-    vi.advanceTimersByTime(15_000);
-    expect(await longest()).toBeLessThan(0.1);
+    // Seen by a timer, which may be late itself: in the window after.
+    await expect.poll(longestOfNext).toBeGreaterThan(0.1);
+    // A busy machine holds this process up as well, though not in each window.
+    await expect.poll(longestOfNext).toBeLessThan(0.1);
   });
 });
 
+const heldUpMs = 200;
+
 async function heldUp(): Promise<void> {
-  const until = performance.now() + 200;
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  await delay(20);
+  const until = performance.now() + heldUpMs;
   while (performance.now() < until);
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  await delay(20);
 }

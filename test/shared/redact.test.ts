@@ -57,7 +57,7 @@ describe('redacting what is under a secret key', () => {
   });
 
   it('takes no longer for a hostile text than for any other', () => {
-    const started = performance.now();
+    const before = process.threadCpuUsage();
     for (const text of [
       '"password":"'.repeat(20_000),
       '"'.repeat(200_000),
@@ -67,7 +67,7 @@ describe('redacting what is under a secret key', () => {
     ]) {
       redact(text);
     }
-    expect(performance.now() - started).toBeLessThan(1_000);
+    expect(process.threadCpuUsage(before).user).toBeLessThan(1_000_000); // µs: waiting for a processor is no cost
   });
 });
 

@@ -101,8 +101,8 @@ describe('a collector that hangs', () => {
     const [{ full, later, tookMs }] = (await once(flooding, 'message')) as [
       Record<'full' | 'later' | 'tookMs', number>,
     ];
-    expect(later - full).toBeLessThan(8 * 2 ** 20); // 60,000 spans would be eight times as much
-    expect(tookMs).toBeLessThan(6_000);
+    expect(later - full).toBeLessThan(8 * 2 ** 20); // 20,000 spans would be twice as much
+    expect(tookMs).toBeLessThan(10_000); // which one batch of many would be given
   });
 });
 

@@ -5,6 +5,9 @@ import { environmentWith } from '@callyard/shared/config';
 
 const main = fileURLToPath(new URL('../../packages/cli/src/main.ts', import.meta.url));
 
+/** For workers beside a command: it is to find them though these tests may stand still for a moment. */
+export const listedForLong = { heartbeatMs: 5_000 };
+
 export interface Ran {
   code: number;
   stdout: string;

@@ -15,6 +15,7 @@ export interface ChatProcess {
   /** the end of its input */
   end(): void;
   kill(signal: NodeJS.Signals): void;
+  /** with all that it has printed */
   readonly ended: Promise<number | null>;
 }
 
@@ -49,6 +50,6 @@ export function chatProcess(yard: Callyard, { args = [], settings = {}, pty = fa
     type: (text) => void child.stdin.write(text),
     end: () => void child.stdin.end(),
     kill: (signal) => void child.kill(signal),
-    ended: new Promise((resolve) => child.once('exit', resolve)),
+    ended: new Promise((resolve) => child.once('close', resolve)),
   };
 }

@@ -73,6 +73,18 @@ export const longNapFirst = defineTool({
   },
 });
 
+export const heldFirst = defineTool({
+  name: 'held_first',
+  version: '1.0.0',
+  description: 'Waits to be let go when it is started first, whatever aborts it, and not when it is started again',
+  parameters: Type.Object({}),
+  policy: { timeoutMs: 120_000 },
+  async handler(_args, ctx) {
+    if ((await note(ctx)) === 1) await redis.duplicate().blpop(`${startsKey(ctx)}:let-go`, 60);
+    return { pid: process.pid };
+  },
+});
+
 export const sharedRest = defineTool({
   name: 'shared_rest',
   version: '1.0.0',
@@ -134,6 +146,16 @@ export const isolatedBlock = defineTool({
     await note(ctx);
     for (;;);
   },
+});
+
+export const isolatedSpin = defineTool({
+  name: 'isolated_spin',
+  version: '1.0.0',
+  description: 'Blocks a process of its own for as long as nobody ends it',
+  parameters: Type.Object({}),
+  policy: { isolate: true, timeoutMs: 60_000 },
+  module: import.meta.url,
+  handler: isolatedBlock.handler as never,
 });
 
 export const stumble = defineTool({

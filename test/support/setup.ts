@@ -12,8 +12,11 @@ import { createLogger } from '@callyard/shared/log';
 import { createNames, type Names } from '@callyard/shared/names';
 import { createWorker, type Tool, type Worker, type WorkerOptions } from '@callyard/worker';
 
-/** Short times: what takes seconds in production takes tens of milliseconds here. */
-export const quick = { heartbeatMs: 200, sweepMs: 100, unservedMs: 600, stuckAfterMs: 100, shutdownGraceMs: 300 };
+/**
+ * Short times: what takes seconds in production takes tens of milliseconds here. But for heartbeats: a worker that has
+ * missed three is gone, and its tools are unknown, which none is to be that a busy machine held up for a second.
+ */
+export const quick = { heartbeatMs: 1_000, sweepMs: 100, unservedMs: 600, stuckAfterMs: 100, shutdownGraceMs: 300 };
 
 export interface Callyard {
   redisUrl: string;

@@ -14,6 +14,9 @@ const quickProfile = {
   CALLYARD_STUCK_AFTER_MS: '200',
 };
 
+/** Where nobody is to die: one that stands still for a moment keeps its calls, and its place in the catalog. */
+export const steady = { CALLYARD_LOCK_MS: '30000', CALLYARD_HEARTBEAT_MS: '1000' };
+
 /** Worker processes as `callyard worker` starts them, ended with the test. `tools` is a module beside this one. */
 export async function workerProcesses(
   yard: Callyard,

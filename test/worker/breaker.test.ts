@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import { createLogger } from '@callyard/shared/log';
 import { defineTool, Type } from '@callyard/worker';
 import { Interruption } from '../../packages/worker/src/attempt.ts';
@@ -6,8 +6,10 @@ import { createBreakers } from '../../packages/worker/src/breaker.ts';
 
 const halfOpenAfterMs = 30;
 
-/** A circuit that one failure opens, and attempts that end when a test says so. */
+/** A circuit that one failure opens, attempts that end when a test says so, and time that passes when it does. */
 function circuit() {
+  vi.useFakeTimers({ toFake: ['Date'] });
+  onTestFinished(() => void vi.useRealTimers());
   const breakers = createBreakers(createLogger({ name: 'test', level: 'silent' }));
   const tool = defineTool({
     name: 'service',
@@ -27,8 +29,7 @@ function circuit() {
   /** opened, and its pause over */
   const pauseOver = async () => {
     await expect(fails()).rejects.toThrow('down');
-    const until = performance.now() + halfOpenAfterMs + 2;
-    await expect.poll(() => performance.now(), { interval: 5 }).toBeGreaterThan(until);
+    vi.setSystemTime(Date.now() + halfOpenAfterMs);
   };
   return { begin, works, fails, pauseOver };
 }

@@ -3,11 +3,11 @@ import type { Envelope } from '@callyard/shared/call';
 import { watchHeldJobs } from '../../packages/worker/src/held-jobs.ts';
 
 it('a job that was fetched before its worker was stopped for longer than its lock is lost as soon as it is held', () => {
-  const held = watchHeldJobs(1_000);
+  const held = watchHeldJobs(60_000);
   onTestFinished(() => held.stop());
   const envelope = { runId: 'r', enqueuedAt: 0 } as Envelope;
   const [before, now] = [new AbortController(), new AbortController()];
-  held.hold('r.0.0', envelope, before, Date.now() - 1_500);
+  held.hold('r.0.0', envelope, before, Date.now() - 60_500);
   held.hold('r.0.1', envelope, now, Date.now());
   expect(before.signal.reason).toMatchObject({ kind: 'lock-lost' });
   expect(now.signal.aborted).toBe(false);

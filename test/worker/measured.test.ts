@@ -8,7 +8,7 @@ import { principal, quick, toolCall } from '../support/setup.ts';
 
 it('a pick-up that Redis breaks off is measured like any other', async () => {
   const read = await collecting();
-  const { url: redisUrl, refuseWrites, takeWrites } = await ownRedis();
+  const { url: redisUrl, redis, names, refuseWrites, takeWrites } = await ownRedis();
   const events: unknown[] = [];
   const destination = { write: (line: string) => void events.push((JSON.parse(line) as { event: unknown }).event) };
   const log = createLogger({ name: 'test', level: 'debug', destination });
@@ -26,12 +26,14 @@ it('a pick-up that Redis breaks off is measured like any other', async () => {
     },
   });
   const common = { ...quick, redisUrl, prefix: 'own', log };
-  const worker = await createWorker({ ...common, tools: [patient], lockMs: 600, stalledCheckMs: 200 });
-  const dispatcher = await createDispatcher(common);
+  const worker = await createWorker({ ...common, tools: [patient], stalledCheckMs: 200 });
+  const dispatcher = await createDispatcher({ ...common, unservedMs: 15_000 });
   await dispatcher.waitForTools(['patient']);
   const done = dispatcher.execute([toolCall('patient')], { principal });
   await expect.poll(() => events).toContain('call.not_concluded');
   await takeWrites();
+  // As when its time is over; a lock so short that a test waits for it would end as well where this process is held up.
+  await redis.del(await redis.keys(`${names.tag}:calls-${worker.pool}:*:lock`));
   expect((await done).outcomes).toMatchObject([{ status: 'completed', value: 'done' }]);
   await dispatcher.close();
   await worker.close();
