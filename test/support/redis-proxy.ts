@@ -12,6 +12,8 @@ export interface RedisProxy {
   /** The same, and no connection is taken until `revive`: whoever uses it is as good as dead. */
   dieAfter(count: number, pattern?: RegExp): void;
   revive(): void;
+  /** From now on each answer takes this long, ms. */
+  slowBy(ms: number): void;
   /** commands since `cutAfter` */
   seen(): number;
   /** resolves when it has cut for the first time */
@@ -28,6 +30,7 @@ export async function redisProxy(redisUrl: string): Promise<RedisProxy> {
   let counted = /(?:)/;
   let diesThen = false;
   let isDead = false;
+  let slowMs = 0;
   const { promise: firstCut, resolve: tellCut } = Promise.withResolvers<void>();
 
   /** Redis reads what it got before it sees the end. */
@@ -36,7 +39,6 @@ export async function redisProxy(redisUrl: string): Promise<RedisProxy> {
     isDead = diesThen;
     tellCut();
     for (const [client, redis] of pairs) {
-      redis.unpipe(client);
       client.destroy();
       redis.end();
     }
@@ -54,7 +56,11 @@ export async function redisProxy(redisUrl: string): Promise<RedisProxy> {
     const redis = connect(Number(port), hostname);
     const pair: [Socket, Socket] = [client, redis];
     pairs.add(pair);
-    redis.pipe(client);
+    redis.on('data', (chunk: Buffer) => {
+      const pass = () => !client.destroyed && client.write(chunk);
+      if (slowMs > 0) setTimeout(pass, slowMs);
+      else pass();
+    });
     // A side that goes takes the other one along; what broke it is said by its own end.
     for (const socket of pair) {
       socket.on('error', () => {});
@@ -90,6 +96,9 @@ export async function redisProxy(redisUrl: string): Promise<RedisProxy> {
     revive() {
       isDead = false;
       limit = Number.POSITIVE_INFINITY;
+    },
+    slowBy(ms) {
+      slowMs = ms;
     },
     cut: firstCut,
     seen: () => seen,

@@ -36,6 +36,14 @@ local function findResult(call, staleMs)
   if other ~= call.key and redis.call('EXISTS', bull(pool, other)) == 1 then return {'follow', ''} end
 end
 
+-- The buckets of what a call held: it has had its turn there, and waits behind nobody. Else a call that is picked up late
+-- each time would never start where others wait.
+local function hadTurns(held)
+  local turns = {}
+  for bucket in (held or ''):gmatch('(%S+)=') do turns[bucket] = true end
+  return turns
+end
+
 -- What the call was granted before is given back and asked for anew: too much time has passed, or it has started once.
 local function admit(asked, call)
   local found = call.cacheId ~= '' and findResult(call, asked.staleMs)
@@ -43,9 +51,9 @@ local function admit(asked, call)
     if found[1] == 'follow' then giveBack(asked.p, {{key = call.key, started = false}}) end
     return found
   end
-  giveBack(asked.p, {{key = call.key, started = false, again = true}})
+  local held = giveBack(asked.p, {{key = call.key, started = false, again = true}})[1]
   call.cacheId = ''
-  local met = obstacleOf(asked.about, call)
+  local met = obstacleOf(asked.about, call, hadTurns(held))
   if not met then return nil end
   local said = {bucket = met.bucket, refused = met.refuse, left = met.left}
   if met.at then said.afterMs = math.ceil(met.at - now) end

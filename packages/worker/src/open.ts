@@ -1,6 +1,7 @@
 import { admissionCall, upstreamBucket, type AdmissionCall } from '@callyard/shared/admission/admission-call';
 import { resolveLimits } from '@callyard/shared/admission/resolve-limits';
 import { cacheIdOf } from '@callyard/shared/cache';
+import type { Wait } from '@callyard/shared/call';
 import { reasonOfBucket } from '@callyard/shared/call-progress';
 import { CallError } from '@callyard/shared/failure';
 import type { Opened } from '@callyard/shared/ledger';
@@ -11,6 +12,15 @@ import { refusal, UpstreamBlocked } from './refusal.ts';
 
 /** A grant that is picked up later than this is asked for anew: other starts may have followed it by then. */
 const staleGrantMs = 100;
+
+/**
+ * How late a grant may be picked up by a call that has waited so: twice as late for each time that it waited once more than
+ * any call does. Else nothing would start where every pick-up takes longer.
+ */
+export function maxLateMs(waits: readonly Wait[]): number {
+  const limitWaits = waits.filter(({ reason }) => reason === 'rate' || reason === 'concurrency').length;
+  return staleGrantMs * 2 ** Math.max(0, limitWaits - 1);
+}
 
 /** The result of an equal call, found in the cache. */
 export interface Found {
@@ -90,7 +100,7 @@ function toAsk(attempt: Attempt, tool: Tool, args: unknown, now: number): Admiss
   }
   // Whatever stops a call on its way takes its grant out of its progress: one that is there, and fresh, holds.
   const grantedAt = said?.kind === 'granted' ? said.at : firstPickUp ? envelope.enqueuedAt : 0;
-  const isFresh = now - grantedAt <= staleGrantMs;
+  const isFresh = now - grantedAt <= maxLateMs(attempt.waits);
   return isFresh || (firstPickUp && envelope.limits.length === 0) ? undefined : attempt.admission;
 }
 

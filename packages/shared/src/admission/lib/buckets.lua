@@ -193,8 +193,8 @@ local function refundAll(pool, call, held)
   end
 end
 
--- Gives back all that calls hold. One that holds nothing may have waited to its deadline. What is tried `again` keeps its
--- flight. A call is {key, started, again}.
+-- Gives back all that calls hold, and answers what each held, as `hold` wrote it, or false. One that holds nothing may
+-- have waited to its deadline. What is tried `again` keeps its flight. A call is {key, started, again}.
 local function giveBack(pool, calls)
   local out, keys, gone = tag .. ':out:' .. pool, {}, {}
   for i, call in ipairs(calls) do keys[i] = call.key end
@@ -208,7 +208,8 @@ local function giveBack(pool, calls)
       endWaiting(pool, 'b', call.key)
     end
   end
-  if #gone == 0 then return end
+  if #gone == 0 then return held end
   redis.call('HDEL', out, unpack(gone))
   if pools[pool] then pools[pool].out = pools[pool].out - #gone end
+  return held
 end

@@ -119,15 +119,16 @@ local function takeUp(about, call)
   hold(about.p, call.key, about.l, call.costs, fly(call.cacheId, about.p, call.key))
 end
 
--- What keeps the next call of a lane from starting; of several, one whose end nobody knows, else the latest.
-local function obstacleOf(about, call, from)
+-- What keeps the next call of a lane from starting; of several, one whose end nobody knows, else the latest. It goes
+-- before those that wait for a bucket where it is its turn: `turns` is the SET of those, if there are any.
+local function obstacleOf(about, call, turns)
   if takesNothing(call) then return nil end
   local behind
   local found
   for i, limit in ipairs(about.l) do
     local kind = limit.b:sub(1, 1)
     local met = obstacles[kind](limit, call.costs[i] or 1)
-    if not met and (kind == 'r' or kind == 'c') and limit.b ~= from then
+    if not met and (kind == 'r' or kind == 'c') and not (turns and turns[limit.b]) then
       if behind == nil then
         local start, clock = startTag(about)
         behind = start > clock

@@ -72,7 +72,7 @@ local function tryLane(lane, place, bucket, before)
     return false
   end
   local call = parseCall(texts[1])
-  local met = obstacleOf(about, call, bucket)
+  local met = obstacleOf(about, call, bucket and {[bucket] = true})
   if met and met.refuse then
     endWaiting(about.p, about.c, call.key)
     if promote(about.p, call.key) then refuse(about.p, call, met) end
