@@ -64,7 +64,8 @@ describe('a run whose dispatcher is killed', () => {
       await kill(await holding(runId));
       const run = await dispatcher.wait(runId, { owner });
       expect(run.outcomes.map(({ status }) => status)).toEqual(Array.from({ length: 4 }, () => 'completed'));
-      expect(run).toMatchObject({ state: 'completed', holds: 2 });
+      expect(run.state).toBe('completed');
+      expect(run.holds).toBeGreaterThan(1);
       expect(await asksOf(yard, runId)).toEqual([1, 1]);
       expect(await startsOf(yard, runId, 4)).toEqual([1, 1, 1, 1]);
     },

@@ -48,7 +48,7 @@ export async function waitingFor(dispatcher: Dispatcher, count = 1, owner = 'acm
     for await (const one of dispatcher.approvals.list(owner)) waiting.push(one);
     return waiting;
   };
-  await expect.poll(async () => (await read()).length, { timeout: 5_000 }).toBe(count);
+  await expect.poll(async () => (await read()).length, { timeout: 10_000 }).toBe(count);
   return read();
 }
 
@@ -56,7 +56,7 @@ export async function waitingFor(dispatcher: Dispatcher, count = 1, owner = 'acm
 export async function parked(yard: Callyard, pool: string, count: number): Promise<void> {
   const inTime = (Date.now() + 10_000) * 4_096;
   const delayed = `${yard.names.tag}:calls-${pool}:delayed`;
-  await expect.poll(() => yard.redis.zcount(delayed, inTime, '+inf'), { timeout: 5_000 }).toBe(count);
+  await expect.poll(() => yard.redis.zcount(delayed, inTime, '+inf'), { timeout: 10_000 }).toBe(count);
 }
 
 /** What a rejected decision rejects with. */
