@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { asksOf, play, playedModel } from '../support/played-model.ts';
+import { redisProxy } from '../support/redis-proxy.ts';
 import { principal, proposes, says, setup, toolCall } from '../support/setup.ts';
 import { act } from '../support/tools.ts';
 
@@ -103,6 +104,20 @@ describe('a durable run', () => {
     expect(await without.show(runId, { owner })).toMatchObject({ state: 'queued' });
     const having = await yard.dispatcher({ models: [mine] });
     expect(await having.wait(runId, { owner })).toMatchObject({ state: 'completed', text: 'Done.' });
+  });
+
+  it('comes to the dispatcher that has its model, though another one is always faster', async () => {
+    const yard = await setup();
+    await yard.dispatcher({ model: playedModel(yard.redis, yard.names, 'other') });
+    const proxy = await redisProxy(yard.redisUrl);
+    const model = playedModel(yard.redis, yard.names, 'mine');
+    const having = await yard.dispatcher({ models: [model], redisUrl: proxy.url });
+    proxy.slowBy(15);
+    const messages = play(says('Done.'));
+    const submit = () => having.submit({ messages, principal, model: 'mine' });
+    const submitted = await Promise.all(Array.from({ length: 3 }, submit));
+    const states = submitted.map(async ({ runId }) => (await having.wait(runId, { owner })).state);
+    expect(await Promise.all(states)).toEqual(['completed', 'completed', 'completed']);
   });
 
   it('waits for tools that it names and that no worker serves any more, and ends without them', async () => {

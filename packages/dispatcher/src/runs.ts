@@ -116,8 +116,9 @@ export class Runs {
     try {
       if (this.#isClosing) await toFront(job, token); // BullMQ's blocking fetch outlives its pause
       const model = await this.#modelOf(job);
-      if (!model) await away(job, token, notMineMs);
-      else await this.#takeUp(job, token, model);
+      if (model) return await this.#takeUp(job, token, model);
+      this.#bull.bePolite();
+      await away(job, token, notMineMs);
     } catch (error) {
       throw isForBull(error) ? error : this.#leaveBehind(error, job);
     }

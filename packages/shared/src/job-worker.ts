@@ -7,8 +7,13 @@ import { doneWithin } from './in-time.ts';
  */
 const maxBlockSeconds = 1;
 
+/** Redis wakes those that wait for a time up to 100 ms late: with five times that, others are first nearly always. */
+const maxPoliteMs = 500;
+
 /** BullMQ's worker as all of ours want it: nothing is lost for long, and nothing is waited for without end. */
 export class JobWorker extends BullWorker {
+  #isPolite = false;
+
   constructor(
     queue: string,
     process: Processor,
@@ -26,6 +31,21 @@ export class JobWorker extends BullWorker {
 
   override get maximumBlockTimeout(): number {
     return maxBlockSeconds;
+  }
+
+  /**
+   * From now on what comes due is left to others for a moment. All workers of a queue wake when a job comes due, and the same
+   * one may be first again and again: then a job that it can only put away would wait for ever for one that can do it.
+   */
+  bePolite(): void {
+    this.#isPolite = true;
+  }
+
+  /** @param blockUntil when the next job comes due, ms, or 0; answers seconds */
+  protected override getBlockTimeout(blockUntil: number): number {
+    const timeout = super.getBlockTimeout(blockUntil);
+    if (!this.#isPolite || blockUntil === 0) return timeout;
+    return Math.max(timeout + (Math.random() * maxPoliteMs) / 1_000, this.minimumBlockTimeout);
   }
 
   /** Hears what goes wrong but lost connections: BullMQ tells of those at every try, and who made them logs them once. */
