@@ -3,7 +3,7 @@ import { createCache } from '@callyard/shared/cache';
 import { defineTool, ToolError, Type, type PolicyInput } from '@callyard/worker';
 import { principal, setup, signal, toolCall } from '../support/setup.ts';
 import { watchStarts } from '../support/starts.ts';
-import { workerProcesses } from '../support/worker-process.ts';
+import { steady, workerProcesses } from '../support/worker-process.ts';
 
 function counting(
   policy: PolicyInput,
@@ -93,7 +93,7 @@ describe('the cache', () => {
       { principal },
     );
     await starts.reach(1);
-    await workerProcesses(yard, 1);
+    await workerProcesses(yard, 1, steady);
     victim?.process.kill('SIGKILL');
     const { outcomes } = await all;
     starts.stop();
