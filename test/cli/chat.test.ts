@@ -210,7 +210,8 @@ describe.skipIf(!hasScript)('callyard chat, on a terminal', () => {
     chat.type('tw');
     gate.resolve();
     await chat.until('You said: one.\r\n');
-    await chat.until('> tw');
+    await chat.until('> ');
+    await chat.until('tw');
     expect(chat.shown()).not.toContain('twYou');
     chat.type('o\r');
     await chat.until('You said: two.\r\n');
