@@ -14,12 +14,12 @@ import { refusal, UpstreamBlocked } from './refusal.ts';
 const staleGrantMs = 100;
 
 /**
- * How late a grant may be picked up by a call that has waited so: twice as late for each time that it waited once more than
- * any call does. Else nothing would start where every pick-up takes longer.
+ * How late a grant may be picked up by a call that has waited so: twice as late for each time that it waited for a limit
+ * beyond once for each attempt. Else nothing would start where every pick-up takes longer.
  */
-export function maxLateMs(waits: readonly Wait[]): number {
+export function maxLateMs({ waits, attempt }: { waits: readonly Wait[]; attempt: number }): number {
   const limitWaits = waits.filter(({ reason }) => reason === 'rate' || reason === 'concurrency').length;
-  return staleGrantMs * 2 ** Math.max(0, limitWaits - 1);
+  return staleGrantMs * 2 ** Math.max(0, limitWaits - attempt);
 }
 
 /** The result of an equal call, found in the cache. */
@@ -100,7 +100,7 @@ function toAsk(attempt: Attempt, tool: Tool, args: unknown, now: number): Admiss
   }
   // Whatever stops a call on its way takes its grant out of its progress: one that is there, and fresh, holds.
   const grantedAt = said?.kind === 'granted' ? said.at : firstPickUp ? envelope.enqueuedAt : 0;
-  const isFresh = now - grantedAt <= maxLateMs(attempt.waits);
+  const isFresh = now - grantedAt <= maxLateMs(attempt);
   return isFresh || (firstPickUp && envelope.limits.length === 0) ? undefined : attempt.admission;
 }
 
